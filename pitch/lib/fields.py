@@ -1,0 +1,59 @@
+"""Model fields shared by the apps: encrypted text and JSON, random public codes."""
+
+import json
+import secrets
+from typing import Any
+
+from django.db import models
+
+from pitch.lib import crypto
+
+CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that looks like something else when read aloud
+
+
+def new_code() -> str:
+    """Return a random public id of 16 characters (79 bits; an id, never a secret: links carry a MAC beside it)."""
+    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(16))
+
+
+class CodeField(models.CharField):
+    """The random public id of a row: 16 characters, unique, made with the row, never changed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 16)
+        kwargs.setdefault("unique", True)
+        kwargs.setdefault("editable", False)
+        kwargs.setdefault("default", new_code)
+        super().__init__(*args, **kwargs)
+
+
+class EncryptedTextField(models.TextField):
+    """Text that stands in the database only as a Fernet token (ASVS 11.3; abuse case A41). Empty stays empty."""
+
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> str | None:
+        """Open the stored token; raises crypto.WrongKey if no key fits."""
+        return crypto.decrypt(value) if value else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Close the text under the first key."""
+        value = super().get_prep_value(value)
+        return crypto.encrypt(value) if value else value
+
+
+class EncryptedJSONField(models.TextField):
+    """A JSON value that stands in the database only as a Fernet token."""
+
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
+        """Open and parse the stored token; raises crypto.WrongKey if no key fits."""
+        return json.loads(crypto.decrypt(value)) if value else None
+
+    def to_python(self, value: Any) -> Any:
+        """Keep Python values as they are (forms never show this field)."""
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Serialize and close the value under the first key."""
+        return None if value is None else crypto.encrypt(json.dumps(value))
+
+
+ENCRYPTED_FIELDS = (EncryptedTextField, EncryptedJSONField)

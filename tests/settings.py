@@ -1,0 +1,22 @@
+"""The settings the tests run with: demo mode, throw-away keys and folders, quick passwords."""
+
+import os
+import tempfile
+
+_folder = tempfile.mkdtemp(prefix="pitch-tests-")
+os.environ.update(
+    PITCH_MODE="demo",
+    PITCH_DATA=_folder,
+    PITCH_BASE_URL="http://pitch.test",
+    PITCH_ALLOWED_HOSTS="testserver,.pitch.test,localhost",
+)
+
+from pitch.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
