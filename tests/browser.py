@@ -4,11 +4,12 @@ Use the fixtures `page` (1280 × 800) or `browser_context`; mark the test `@pyte
 """
 
 import os
+import shutil
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.conftest import CHROMIUM
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
 ARGUMENTS = [
     "--no-sandbox",

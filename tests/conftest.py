@@ -5,7 +5,6 @@ another organization, root an operator.
 """
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 
 from accounts.models import Organization, User
+from tests.browser import CHROMIUM
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PASSWORD = "correct horse battery"
 
 

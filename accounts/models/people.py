@@ -22,7 +22,7 @@ class Person(models.Model):
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="people")
     user_id = models.CharField(_("user id"), max_length=120)
-    user = models.OneToOneField(User, models.SET_NULL, null=True, blank=True, related_name="person")
+    login = models.OneToOneField(User, models.SET_NULL, null=True, blank=True, related_name="person")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     email = models.CharField(_("e-mail address"), max_length=254, blank=True)
     # Empty while the address cannot be resolved to a valid one (R193): such a person exists but gets no mail.

@@ -63,7 +63,7 @@ class Delivery(models.Model):
     in_flight_at = models.DateTimeField(null=True, blank=True)
 
     # Fixed when the row is made, so that every attempt sends the same headers (design.md §5.4).
-    message_id = models.CharField(max_length=255)
+    internet_message_id = models.CharField(max_length=255)  # the Message-ID header, with its brackets
     date = models.DateTimeField()
 
     reply_code = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -128,7 +128,7 @@ class Delivery(models.Model):
             models.Index(name="delivery_by_state", fields=["message", "state"]),
             # Suppression, people pages, webhooks: all mail to one address.
             models.Index(name="delivery_by_address", fields=["organization", "address_key", "-created_at"]),
-            models.Index(name="delivery_by_message_id", fields=["message_id"]),
+            models.Index(name="delivery_by_message_id", fields=["internet_message_id"]),
         ]
 
     def __str__(self) -> str:
