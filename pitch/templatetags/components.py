@@ -8,9 +8,11 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from django import template
+from django import forms, template
 from django.contrib.messages import constants
 from django.contrib.messages.storage.base import Message
+from django.forms import BoundField
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -172,3 +174,73 @@ def nav(context: template.Context) -> dict[str, Any]:
         "user": user,
         "organization": context.get("organization"),
     }
+
+
+@register.inclusion_tag("components/field.html")
+def field(bound: BoundField, hint: str = "", extra: str = "", autofocus: bool = False) -> dict[str, Any]:
+    """Draw a form's field with label, hint and errors, tied together for screen readers.
+
+    `bound`: `form["email"]`. `hint` replaces the field's help text. `extra` is more classes on the control.
+    Checkboxes become a `.check`, groups of radio buttons a `.choices`, everything else an `.input`.
+    """
+    widget = bound.field.widget
+    kind = "input"
+    if isinstance(widget, forms.CheckboxInput):
+        kind = "check"
+    elif isinstance(widget, (forms.RadioSelect, forms.CheckboxSelectMultiple)):
+        kind = "choices"
+    classes = " ".join(filter(None, ["input" if kind == "input" else "", widget.attrs.get("class", ""), extra]))
+    attrs: dict[str, Any] = {"class": classes} if classes else {}
+    hint = hint or str(bound.help_text or "")
+    # The default of allauth's forms repeats the label inside the box; the label stands above it already.
+    if widget.attrs.get("placeholder") and str(widget.attrs["placeholder"]) == str(bound.label):
+        attrs["placeholder"] = ""
+    if autofocus:
+        attrs["autofocus"] = True
+    described = [f"{bound.auto_id}_helptext"] if hint else []
+    described += [f"{bound.auto_id}_error"] if bound.errors else []
+    if described:
+        attrs["aria-describedby"] = " ".join(described)
+    return {"field": bound, "kind": kind, "control": bound.as_widget(attrs=attrs), "hint": hint}
+
+
+@register.simple_block_tag
+def card(content: str, title: str = "", level: int = 2, extra: str = "") -> str:
+    """Wrap content in a card, with a head when there is a title. Rows and tables go in as they are."""
+    return render_to_string(
+        "components/card.html", {"content": content, "title": title, "level": level, "extra": extra}
+    )
+
+
+@register.simple_block_tag
+def fold(content: str, summary: str, is_open: bool = False) -> str:
+    """Wrap content in a disclosure: true, but not the answer."""
+    return render_to_string("components/fold.html", {"content": content, "summary": summary, "is_open": is_open})
+
+
+@register.simple_block_tag
+def banner(content: str, kind: str = "info", glyph: str = "") -> str:
+    """Wrap content in a banner about this page. `kind`: "info", "ok", "warn", "bad". Buttons follow the text in it."""
+    glyph = glyph or {"ok": "check", "info": "info"}.get(kind, "alert")
+    return render_to_string("components/banner.html", {"content": content, "kind": kind, "glyph": glyph})
+
+
+@register.simple_block_tag
+def empty(content: str, title: str, art: str = "video") -> str:
+    """Wrap content (one sentence, one plain button) in an empty state. `art`: "video", "mail", "search", "people"."""
+    return render_to_string("components/empty.html", {"content": content, "title": title, "art": art})
+
+
+@register.simple_block_tag
+def dialog(content: str, id: str, title: str) -> str:  # noqa: A002  (the attribute is called id)
+    """Wrap content in a dialog, opened by `<button data-dialog-open="id">`. Only for what cannot be undone.
+
+    The content brings its own `.dialog__body` and `.dialog__foot`, usually inside one form.
+    """
+    return render_to_string("components/dialog.html", {"content": content, "id": id, "title": title})
+
+
+@register.simple_block_tag
+def tablewrap(content: str, label: str) -> str:
+    """Wrap a `<table class="table table--stack">` in a card that scrolls by itself and can be reached by keyboard."""
+    return render_to_string("components/table.html", {"content": content, "label": label})
