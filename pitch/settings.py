@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import dj_database_url
-from csp.constants import NONE, SELF
 from cryptography.fernet import Fernet
+from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from pitch.lib import keys
@@ -34,7 +34,9 @@ try:
     if not PITCH_BASE_URL:
         raise BadSetting("PITCH_BASE_URL is not set; write the public address, like https://pitch.example.org.")
     if not DEMO and not PITCH_BASE_URL.startswith("https://"):
-        raise BadSetting("PITCH_BASE_URL must begin with https:// in production: browsers give no camera to http pages.")
+        raise BadSetting(
+            "PITCH_BASE_URL must begin with https:// in production: browsers give no camera to http pages."
+        )
     _host = PITCH_BASE_URL.split("://", 1)[1].split("/")[0].rsplit(":", 1)[0]
     # The base domain selects organizations by host name: acme.<base domain>. Empty: one host for everybody.
     PITCH_BASE_DOMAIN = env.text("PITCH_BASE_DOMAIN").lower().strip(".")
@@ -67,7 +69,9 @@ try:
 
     # ---- Database, cache, queue -----------------------------------------------------------------------------------
     try:
-        DATABASES = {"default": dj_database_url.parse(env.text("DATABASE_URL", f"sqlite:///{PITCH_DATA}/pitch.sqlite3"))}
+        DATABASES = {
+            "default": dj_database_url.parse(env.text("DATABASE_URL", f"sqlite:///{PITCH_DATA}/pitch.sqlite3"))
+        }
     except (dj_database_url.UnknownSchemeError, dj_database_url.ParseError, ValueError) as err:
         raise BadSetting("DATABASE_URL must look like postgres://user:password@host/name or sqlite:///file.") from err
     if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -84,7 +88,9 @@ try:
 
     REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
     if REDIS_URL:
-        CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+        CACHES: dict[str, dict[str, object]] = {
+            "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        }
     else:
         # Shared by the web and the worker on one host, without another service.
         CACHES = {
@@ -237,7 +243,7 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 CSRF_TRUSTED_ORIGINS = [PITCH_BASE_URL] if PITCH_BASE_URL.startswith("https://") else []
 if PITCH_BASE_DOMAIN:
     CSRF_TRUSTED_ORIGINS.append(f"https://*.{PITCH_BASE_DOMAIN}")
-SECURE_SSL_REDIRECT = False if DEMO else True
+SECURE_SSL_REDIRECT = not DEMO
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEMO

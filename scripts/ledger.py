@@ -1,8 +1,8 @@
 """The requirement ledger, docs/requirements.md: made once from the requirement list, kept true by marks on tests.
 
-    python scripts/ledger.py make LIST.md     write the ledger from a requirement list (lines `- **R1** wording`)
-    python scripts/ledger.py update           set each state from the marks `@pytest.mark.req(...)` in tests/
-    python scripts/ledger.py check            exit 1 if ledger and marks disagree
+python scripts/ledger.py make LIST.md     write the ledger from a requirement list (lines `- **R1** wording`)
+python scripts/ledger.py update           set each state from the marks `@pytest.mark.req(...)` in tests/
+python scripts/ledger.py check            exit 1 if ledger and marks disagree
 """
 
 import ast

@@ -82,7 +82,9 @@ class Video(models.Model):
         ]
         indexes = [
             # The library page: own videos, newest first.
-            models.Index(name="video_library", fields=["owner", "-created_at"], condition=models.Q(deleted_at__isnull=True)),
+            models.Index(
+                name="video_library", fields=["owner", "-created_at"], condition=models.Q(deleted_at__isnull=True)
+            ),
         ]
 
     def __str__(self) -> str:

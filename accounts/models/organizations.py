@@ -25,7 +25,9 @@ class TenantQuerySet(models.QuerySet):
 def check_slug(value: str) -> None:
     """Refuse the names that our own hosts and paths need; raises ValidationError."""
     if value in RESERVED_SLUGS:
-        raise ValidationError(_("“%(value)s” is kept for Pitch itself; choose another short name."), params={"value": value})
+        raise ValidationError(
+            _("“%(value)s” is kept for Pitch itself; choose another short name."), params={"value": value}
+        )
 
 
 class Organization(models.Model):
@@ -44,7 +46,9 @@ class Organization(models.Model):
     )
     name = models.CharField(_("name"), max_length=120)
     partner_id = models.PositiveIntegerField(_("partner id"), unique=True, help_text=_("The number API clients know."))
-    is_active = models.BooleanField(_("active"), default=True, help_text=_("Switched off: nobody signs in, nothing is sent."))
+    is_active = models.BooleanField(
+        _("active"), default=True, help_text=_("Switched off: nobody signs in, nothing is sent.")
+    )
 
     admin_secrets = EncryptedJSONField(default=list, editable=False)
     user_secrets = EncryptedJSONField(default=list, editable=False)
@@ -56,7 +60,9 @@ class Organization(models.Model):
         default="#0e6377",
         validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$", _("Write a colour like #0e6377."))],
     )
-    logo = models.FileField(_("logo"), upload_to="logos/", blank=True, help_text=_("PNG, JPEG or WebP; shown on pages and in mails."))
+    logo = models.FileField(
+        _("logo"), upload_to="logos/", blank=True, help_text=_("PNG, JPEG or WebP; shown on pages and in mails.")
+    )
     website = models.URLField(_("website"), blank=True)
 
     # Policies
@@ -102,9 +108,7 @@ class VerifiedDomain(models.Model):
         verbose_name_plural = _("verified domains")
         ordering = ["domain"]
         constraints = [
-            models.CheckConstraint(
-                name="verified_domain_lower_case", condition=models.Q(domain=Lower("domain"))
-            ),
+            models.CheckConstraint(name="verified_domain_lower_case", condition=models.Q(domain=Lower("domain"))),
         ]
 
     def __str__(self) -> str:

@@ -43,7 +43,9 @@ class Delivery(models.Model):
     code = CodeField()
     kind = models.CharField(max_length=7, choices=Kind.choices, default=Kind.PRIMARY)
     copy_of = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="copies")
-    position = models.PositiveIntegerField(default=0, help_text=_("Order of sending: recipients first, then Bcc, as given."))
+    position = models.PositiveIntegerField(
+        default=0, help_text=_("Order of sending: recipients first, then Bcc, as given.")
+    )
 
     person = models.ForeignKey(Person, models.SET_NULL, null=True, blank=True, related_name="deliveries")
     user_id = models.CharField(max_length=120, blank=True)

@@ -25,7 +25,12 @@ class EmailProvider(models.Model):
         NONE = "none", _("none (only if the operator allows it)")
 
     organization = models.ForeignKey(
-        Organization, models.CASCADE, null=True, blank=True, related_name="email_providers", verbose_name=_("organization")
+        Organization,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="email_providers",
+        verbose_name=_("organization"),
     )
     code = CodeField()
     name = models.CharField(_("name"), max_length=120, blank=True)
@@ -46,7 +51,9 @@ class EmailProvider(models.Model):
     from_address = models.EmailField(
         _("default sender address"),
         blank=True,
-        help_text=_("Mails come from it when the sender's own address may not be used; it must be allowed to send for others."),
+        help_text=_(
+            "Mails come from it when the sender's own address may not be used; it must be allowed to send for others."
+        ),
     )
     from_name = models.CharField(_("default sender name"), max_length=120, blank=True)
     reply_to_address = models.EmailField(_("reply address"), blank=True)
