@@ -177,11 +177,13 @@ def nav(context: template.Context) -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/field.html")
-def field(bound: BoundField, hint: str = "", extra: str = "", autofocus: bool = False) -> dict[str, Any]:
+def field(
+    bound: BoundField, label: str = "", hint: str | None = None, extra: str = "", autofocus: bool = False
+) -> dict[str, Any]:
     """Draw a form's field with label, hint and errors, tied together for screen readers.
 
-    `bound`: `form["email"]`. `hint` replaces the field's help text. `extra` is more classes on the control.
-    Checkboxes become a `.check`, groups of radio buttons a `.choices`, everything else an `.input`.
+    `bound`: `form["email"]`. `label` and `hint` replace the field's own (an empty hint: none). `extra` is more classes
+    on the control. Checkboxes become a `.check`, groups of radio buttons a `.choices`, everything else an `.input`.
     """
     widget = bound.field.widget
     kind = "input"
@@ -191,17 +193,25 @@ def field(bound: BoundField, hint: str = "", extra: str = "", autofocus: bool = 
         kind = "choices"
     classes = " ".join(filter(None, ["input" if kind == "input" else "", widget.attrs.get("class", ""), extra]))
     attrs: dict[str, Any] = {"class": classes} if classes else {}
-    hint = hint or str(bound.help_text or "")
-    # The default of allauth's forms repeats the label inside the box; the label stands above it already.
-    if widget.attrs.get("placeholder") and str(widget.attrs["placeholder"]) == str(bound.label):
-        attrs["placeholder"] = ""
+    if hint is not None:
+        bound.help_text = hint  # Django points aria-describedby at the help text, so it must know
+    label = label or str(bound.label or "")
+    # allauth repeats the label inside the box; the label stands above it already.
+    if str(widget.attrs.get("placeholder", "")).lower() in {str(bound.label).lower(), "email address"}:
+        attrs["placeholder"] = False
     if autofocus:
         attrs["autofocus"] = True
-    described = [f"{bound.auto_id}_helptext"] if hint else []
+    described = [f"{bound.auto_id}_helptext"] if bound.help_text else []
     described += [f"{bound.auto_id}_error"] if bound.errors else []
     if described:
         attrs["aria-describedby"] = " ".join(described)
-    return {"field": bound, "kind": kind, "control": bound.as_widget(attrs=attrs), "hint": hint}
+    return {
+        "field": bound,
+        "kind": kind,
+        "control": bound.as_widget(attrs=attrs),
+        "label": label,
+        "hint": bound.help_text,
+    }
 
 
 @register.simple_block_tag
@@ -232,7 +242,7 @@ def empty(content: str, title: str, art: str = "video") -> str:
 
 
 @register.simple_block_tag
-def dialog(content: str, id: str, title: str) -> str:  # noqa: A002  (the attribute is called id)
+def dialog(content: str, id: str, title: str) -> str:
     """Wrap content in a dialog, opened by `<button data-dialog-open="id">`. Only for what cannot be undone.
 
     The content brings its own `.dialog__body` and `.dialog__foot`, usually inside one form.
