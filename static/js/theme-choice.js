@@ -1,11 +1,11 @@
 // The radio buttons "System, Light, Dark" (components/theme.html): kept in this browser, applied at once.
-const KEY = "pitch-theme";
+const KEY = "theme";
 
 function read() {
   try {
-    return localStorage.getItem(KEY) ?? "system";
+    return localStorage.getItem(KEY) ?? "auto";
   } catch {
-    return "system";
+    return "auto";
   }
 }
 
@@ -19,8 +19,7 @@ for (const input of document.querySelectorAll("[data-theme-choice] input")) {
   input.addEventListener("change", () => {
     apply(input.value);
     try {
-      if (input.value === "system") localStorage.removeItem(KEY);
-      else localStorage.setItem(KEY, input.value);
+      localStorage.setItem(KEY, input.value);
     } catch {
       // Storage is off: the choice holds for this page only.
     }
