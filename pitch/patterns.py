@@ -95,6 +95,9 @@ def _context() -> dict[str, Any]:
             {"value": "phone", "text": _("Phone"), "icon": "phone"},
         ],
         "kinds": [{"value": "mail", "text": _("Mail")}, {"value": "landing", "text": _("Landing page")}],
+        "names": {"anna": "Anna Torvald", "kofi": "Kofi Asante", "priya": "Priya Raman", "zoe": "Zoë Marchetti"},
+        "mails": {"priya": "priya@raman.example", "lars": "lars.brandvold@torvald.example"},
+        "sample_organization": {"name": "Fjordlight Energy"},
         "sender": {
             "name": "Ben Ode",
             "title": "Customer Success",
