@@ -1,6 +1,7 @@
 """The look in a real browser: themes, contrast, small windows, keyboard, the content policy."""
 
 import pytest
+from django.conf import settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -181,3 +182,37 @@ def test_tab_leads_to_the_content_first(page, live_server):
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+
+
+def _sign_in(context, live_server, client, user):
+    client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    name = settings.SESSION_COOKIE_NAME
+    context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_admin_pages_fit_and_keep_the_content_policy(page, browser_context, live_server, client, root, width):
+    # The fixture `page` fails on anything that the policy blocks.
+    _sign_in(browser_context, live_server, client, root)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{live_server.url}/admin/")
+    lists = page.evaluate(
+        """() => [...new Set([...document.querySelectorAll("#content a, #nav-sidebar a")].map((link) => link.href))]
+          .filter((href) => /\\/admin\\/[\\w-]+\\/[\\w-]+\\/(add\\/)?$/.test(href))"""
+    )
+    assert len(lists) > 3
+    for address in [f"{live_server.url}/admin/", *lists]:
+        assert page.goto(address).status == 200, address
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_admin_follows_our_tokens(page, browser_context, live_server, client, root, theme):
+    _sign_in(browser_context, live_server, client, root)
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{live_server.url}/patterns/")
+    ours = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.goto(f"{live_server.url}/admin/")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ours
+    for pairs, least in ((TEXT, 4.5), (EDGES, 3.0)):
+        assert [row for row in page.evaluate(RATIO, [pairs, ""]) if row[2] < least] == []
