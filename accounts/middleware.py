@@ -18,6 +18,7 @@ class ProxyMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Rewrite REMOTE_ADDR and the scheme, then answer."""
         forwarded_for = request.META.pop("HTTP_X_FORWARDED_FOR", "")
         forwarded_proto = request.META.pop("HTTP_X_FORWARDED_PROTO", "")
         request.META.pop("HTTP_X_FORWARDED_HOST", None)
@@ -49,6 +50,7 @@ class OrganizationMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Set `request.organization`, then answer."""
         named = self.by_host(request)
         user = getattr(request, "user", None)
         own = user.organization if user is not None and user.is_authenticated else None

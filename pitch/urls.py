@@ -12,7 +12,7 @@ urlpatterns = [
     path("", include("videos.urls")),
     path("", include("accounts.urls")),
     path("", include("templates_app.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("accounts.sign_in_urls")),
     path("mailbox/", include("pitch.mailbox.urls")),
     path("patterns/", patterns, name="patterns"),
     path("healthz", healthz, name="healthz"),

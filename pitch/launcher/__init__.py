@@ -1,0 +1,1 @@
+"""`./run`: starts web, worker and local mailbox, watches them, and stops all of it."""

@@ -1,0 +1,92 @@
+"""What has to be true before the children start: free ports, one instance, tables, assets, the demo's data."""
+
+import fcntl
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import IO
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import OperationalError, connection
+
+_held: list[IO[str]] = []
+
+
+class Refusal(Exception):
+    """A reason not to start, as a sentence that says what to do."""
+
+
+def hold_data_folder() -> None:
+    """Keep the data folder for this instance; raises Refusal if another one runs on it."""
+    folder = Path(settings.PITCH_DATA)
+    try:
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        Path(settings.MEDIA_ROOT).mkdir(parents=True, exist_ok=True)
+        lock = (folder / "run.lock").open("w")
+    except OSError as err:
+        raise Refusal(
+            f"the data folder {folder} cannot be written to ({err.strerror}). Set PITCH_DATA to another one."
+        ) from err
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        raise Refusal(
+            f"another Pitch runs on the data folder {folder}. Stop it, or set PITCH_DATA to another folder."
+        ) from err
+    _held.append(lock)
+
+
+def check_port(name: str, port: int) -> None:
+    """Raise Refusal if somebody listens on the port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as err:
+            raise Refusal(
+                f"port {port} is taken by another program. Choose another one: {name}={port + 1} ./run"
+            ) from err
+
+
+def prepare() -> str:
+    """Have tables, assets and (in the demo) data; returns the demo's password, empty in production.
+
+    Raises Refusal with a sentence for everything that a person can mend.
+    """
+    django.setup()
+    hold_data_folder()
+    check_port("PORT", settings.PORT)
+    if settings.DEMO:
+        check_port("MAILBOX_PORT", settings.MAILBOX_PORT)
+    else:
+        call_command("check", deploy=True, fail_level="ERROR")
+    try:
+        connection.ensure_connection()
+    except OperationalError as err:
+        raise Refusal(f"the database of DATABASE_URL does not answer: {err}") from err
+    call_command("migrate", verbosity=0, interactive=False)
+    collect_assets()
+    password = ""
+    if settings.DEMO:
+        call_command("load_demo", verbosity=0)
+        password = (Path(settings.PITCH_DATA) / "demo-password").read_text(encoding="utf-8").strip()
+    connection.close()
+    return password
+
+
+def collect_assets() -> None:
+    """Collect static files when something changed since the last start (a few seconds saved on every other one)."""
+    newest = max(
+        (path.stat().st_mtime_ns for folder in settings.STATICFILES_DIRS for path in Path(folder).rglob("*")), default=0
+    )
+    requirements = Path(settings.BASE_DIR) / "requirements" / "base.txt"
+    stamp_text = f"{newest} {requirements.stat().st_mtime_ns} {sys.version}"
+    stamp = Path(settings.STATIC_ROOT) / ".stamp"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == stamp_text:
+        return
+    call_command("collectstatic", verbosity=0, interactive=False, clear=Path(settings.STATIC_ROOT).exists())
+    os.makedirs(settings.STATIC_ROOT, exist_ok=True)
+    stamp.write_text(stamp_text, encoding="utf-8")
