@@ -42,8 +42,7 @@ def make_venv() -> None:
     if done.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         hint = "On Debian and Ubuntu: sudo apt install python3-venv"
-        fail(f"the virtual environment could not be made. {hint}
-{done.stdout}{done.stderr}")
+        fail(f"the virtual environment could not be made. {hint}\n{done.stdout}{done.stderr}")
 
 
 def install(name: str) -> None:
