@@ -33,11 +33,12 @@ def check_queue() -> str:
         ages = worker.ages()
     except OSError:
         return "the worker's sign of life cannot be read"
-    heartbeat, canary = ages["heartbeat"], ages["canary"]
+    heartbeat = ages.pop("heartbeat")
     if heartbeat is None or heartbeat > HEARTBEAT_LIMIT:
         return "the worker is not running"
-    if canary is None or canary > CANARY_LIMIT:
-        return "the worker runs, but its queue does no tasks"
+    for cluster, canary in ages.items():
+        if canary is None or canary > CANARY_LIMIT:
+            return f"the worker runs, but its queue “{cluster}” does no tasks"
     return "ok"
 
 

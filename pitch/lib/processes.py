@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to terminate this process when its parent dies, even by SIGKILL (prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -27,7 +27,7 @@ def start(
         list(command),
         env=None if environment is None else dict(environment),
         process_group=0,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
         stdin=subprocess.DEVNULL,
         **options,
     )

@@ -1,0 +1,41 @@
+"""A person's own videos: what there is, names, and what deleting one means."""
+
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from accounts.models import User
+from videos import storage
+from videos.models import Video, VideoQuerySet
+
+# What deleting a video means for others, as sentences. messaging fills this: it knows who was sent what, and imports point down.
+consequences: list[Callable[[Video], list[str]]] = []
+
+
+def videos_for(user: User) -> VideoQuerySet:
+    """Return the videos of `user` that were not deleted, newest first."""
+    rows: VideoQuerySet = Video.objects.for_organization(user.organization).filter(owner=user).kept()
+    return rows
+
+
+def find(user: User, code: str) -> Video | None:
+    """Return one of the user's own videos, or None."""
+    return videos_for(user).select_related("organization").filter(code=code).first()
+
+
+def rename(video: Video, title: str) -> Video:
+    """Give a video another title (at most 200 letters)."""
+    video.title = "".join(letter for letter in title if letter.isprintable()).strip()[:200]
+    video.save(update_fields=["title", "updated_at"])
+    return video
+
+
+def consequences_of(video: Video) -> list[str]:
+    """Return what deleting this video means, as sentences for the person who is about to."""
+    return [sentence for ask in consequences for sentence in ask(video)]
+
+
+def delete(video: Video) -> None:
+    """Delete a video: its links are dead at once, its files are removed, its row stays for the messages it was in."""
+    Video.objects.filter(pk=video.pk).update(deleted_at=timezone.now(), updated_at=timezone.now())
+    storage.remove_files(video)

@@ -1,0 +1,29 @@
+"""The recorder's page."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from accounts.access import member, member_required
+from accounts.models import User
+
+
+def limits_for(user: User) -> dict[str, Any]:
+    """Return what the page says and the scripts keep to: longest recording in seconds, largest file in bytes."""
+    own = user.organization.video_max_seconds if user.organization else None
+    return {
+        "max_seconds": min(own, settings.VIDEO_MAX_SECONDS) if own else settings.VIDEO_MAX_SECONDS,
+        "max_bytes": settings.VIDEO_MAX_BYTES,
+    }
+
+
+@member_required
+@require_safe
+@ensure_csrf_cookie
+def record(request: HttpRequest) -> HttpResponse:
+    """Show the recorder."""
+    return render(request, "videos/record.html", limits_for(member(request)))
