@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+import messaging.public_urls
+import messaging.urls
 from pitch.health import healthz
 from pitch.patterns import patterns
 
 urlpatterns = [
-    path("", include("messaging.urls")),
-    path("", include("messaging.public_urls")),
+    path("", include(([*messaging.urls.urlpatterns, *messaging.public_urls.urlpatterns], "messaging"))),
     path("", include("videos.urls")),
     path("", include("accounts.urls")),
     path("", include("templates_app.urls")),

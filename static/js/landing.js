@@ -1,0 +1,113 @@
+// What the landing page reports: that it was opened, whether a person touched it, and which seconds were really played.
+// No cookie, no storage, nobody else is told. Every report is cumulative, so one that is lost or doubled changes nothing.
+// The server decides what counts (messaging/services/visits.py).
+
+const hero = document.querySelector("[data-landing]");
+const video = hero?.querySelector("video");
+
+if (hero && video) {
+  const BEAT = 5000;
+  const FIRST = 3; // seconds played after which the sender may know at once
+  const cells = new Set();
+  let sequence = 0;
+  let trusted = false;
+  let seen = false;
+  let started = false;
+  let dirty = false;
+  let told = false;
+  let last = null;
+
+  const activation = () => (navigator.userActivation ? navigator.userActivation.hasBeenActive : null);
+
+  const ranges = () => {
+    const sorted = [...cells].sort((a, b) => a - b);
+    const found = [];
+    for (const cell of sorted) {
+      const open = found.at(-1);
+      if (open && open[1] === cell) open[1] = cell + 1;
+      else found.push([cell, cell + 1]);
+    }
+    return found;
+  };
+
+  const report = (leaving = false) => {
+    dirty = false;
+    sequence += 1;
+    const body = JSON.stringify({
+      visit: hero.dataset.visit,
+      sequence,
+      trusted,
+      user_activation: activation(),
+      visible: seen, // while the gesture was made or the video ran
+      started,
+      ranges: ranges(),
+    });
+    if (leaving && navigator.sendBeacon?.(hero.dataset.beacon, new Blob([body], { type: "application/json" }))) return;
+    fetch(hero.dataset.beacon, {
+      method: "POST",
+      body,
+      headers: { "Content-Type": "application/json" },
+      keepalive: true,
+      credentials: "same-origin", // the sender's own visit must be known as such; visitors have no cookie
+    }).catch(() => {
+      dirty = true; // the next report says it all again
+    });
+  };
+
+  const gesture = (event) => {
+    if (trusted || !event.isTrusted || document.visibilityState !== "visible" || activation() === false) return;
+    trusted = true;
+    seen = true;
+    report();
+  };
+  for (const kind of ["pointerup", "keyup", "click", "touchend"]) {
+    document.addEventListener(kind, gesture, { capture: true, passive: true });
+  }
+
+  video.addEventListener("playing", (event) => {
+    started = true;
+    // Full-screen players keep taps to themselves; the browser's own record of an activation then stands for them.
+    if (activation() === true) gesture(event);
+    last = video.currentTime;
+    dirty = true;
+  });
+  video.addEventListener("seeking", () => {
+    last = null;
+  });
+  video.addEventListener("timeupdate", () => {
+    const now = video.currentTime;
+    if (last !== null && !video.seeking && !video.paused && document.visibilityState === "visible") {
+      // A step of a running player is small; anything else is a jump and adds nothing.
+      if (now > last && now - last < 1.5 * Math.max(1, video.playbackRate)) {
+        // A cell counts when its middle was passed.
+        for (let cell = Math.floor(last); cell <= Math.floor(now); cell += 1) {
+          if (last <= cell + 0.5 && cell + 0.5 < now && !cells.has(cell)) {
+            cells.add(cell);
+            dirty = true;
+          }
+        }
+      }
+    }
+    last = now;
+    if (!told && cells.size >= Math.min(FIRST, Math.max(1, Math.floor(video.duration) - 1))) {
+      told = true;
+      report();
+    }
+  });
+  for (const kind of ["pause", "ended"]) {
+    video.addEventListener(kind, () => {
+      if (dirty) report();
+    });
+  }
+  setInterval(() => {
+    if (dirty) report();
+  }, BEAT);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "hidden" && dirty) report(true);
+  });
+  window.addEventListener("pagehide", () => {
+    if (dirty) report(true);
+  });
+
+  report();
+}
