@@ -344,3 +344,59 @@ def test_the_mail_for_a_new_password_has_text_and_html(client, alice, mailoutbox
         assert words in mail.body
         assert words in html
     assert "Choose a new password for Pitch" in mail.subject
+
+
+# ---- navigation ---------------------------------------------------------------------------------------------------------
+
+
+class _Navigation(HTMLParser):
+    """Collects the links of the main navigation: words to address, and which one is current."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: dict[str, str] = {}
+        self.current: list[str] = []
+        self._inside = False
+        self._link: dict[str, str | None] = {}
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "nav":
+            self._inside = attributes.get("class") == "nav"
+        if self._inside and tag == "a":
+            self._link = attributes
+
+    def handle_endtag(self, tag):
+        self._inside = self._inside and tag != "nav"
+        if tag == "a":
+            self._link = {}
+
+    def handle_data(self, data):
+        if self._inside and self._link.get("class") == "nav__link" and data.strip():
+            self.links[data.strip()] = self._link["href"]
+            if "aria-current" in self._link:
+                self.current.append(data.strip())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("address", "current"),
+    [
+        ("/", "Studio"),
+        ("/messages/", "Messages"),
+        ("/videos/", "Library"),
+        ("/profile/", "Profile"),
+        ("/profile/signature/", "Profile"),
+    ],
+)
+def test_navigation_says_where_one_is(signed_in, alice, address, current):
+    navigation = _Navigation(signed_in(alice).get(address).content.decode())
+    assert navigation.links == {"Studio": "/", "Messages": "/messages/", "Library": "/videos/", "Profile": "/profile/"}
+    assert navigation.current == [current]
+
+
+@pytest.mark.django_db
+def test_only_those_with_a_role_see_the_way_to_the_admin(signed_in, ada):
+    navigation = _Navigation(signed_in(ada).get("/profile/").content.decode())
+    assert navigation.links["Admin"] == "/admin/"
