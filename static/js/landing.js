@@ -64,10 +64,10 @@ if (hero && video) {
     document.addEventListener(kind, gesture, { capture: true, passive: true });
   }
 
-  video.addEventListener("playing", (event) => {
+  // A play event is no gesture, although browsers call it trusted: scripts start players too, and the tools of scanners can lend
+  // their scripts an activation. Touches of the browser's own controls reach the document in the capture phase.
+  video.addEventListener("playing", () => {
     started = true;
-    // Full-screen players keep taps to themselves; the browser's own record of an activation then stands for them.
-    if (activation() === true) gesture(event);
     last = video.currentTime;
     dirty = true;
   });
