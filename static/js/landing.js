@@ -11,6 +11,7 @@ if (hero && video) {
   const cells = new Set();
   let sequence = 0;
   let trusted = false;
+  let touched = false;
   let seen = false;
   let started = false;
   let dirty = false;
@@ -60,14 +61,22 @@ if (hero && video) {
     seen = true;
     report();
   };
+  for (const kind of ["pointerover", "pointermove", "pointerdown", "touchstart", "keydown"]) {
+    const touch = (event) => {
+      touched ||= event.isTrusted;
+    };
+    document.addEventListener(kind, touch, { capture: true, passive: true });
+  }
   for (const kind of ["pointerup", "keyup", "click", "touchend"]) {
     document.addEventListener(kind, gesture, { capture: true, passive: true });
   }
 
-  // A play event is no gesture, although browsers call it trusted: scripts start players too, and the tools of scanners can lend
-  // their scripts an activation. Touches of the browser's own controls reach the document in the capture phase.
-  video.addEventListener("playing", () => {
+  // A play event by itself is no gesture, although browsers call it trusted: scripts start players too, and the tools of
+  // scanners lend their scripts an activation. But Chromium keeps presses of its own controls to itself, so a play counts as
+  // one when the browser saw an activation and a real pointer or key has been on the page.
+  video.addEventListener("playing", (event) => {
     started = true;
+    if (touched && activation() !== false) gesture(event);
     last = video.currentTime;
     dirty = true;
   });
