@@ -8,6 +8,7 @@ from urllib.parse import quote
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
@@ -23,21 +24,18 @@ from videos.services import media
 COLUMNS = (
     "code",
     "name",
-    "state",
     "link_revoked_at",
     "link_expires_at",
     "organization__code",
     "organization__slug",
     "organization__name",
     "organization__logo",
-    "organization__brand_color",
     "organization__is_active",
     "message__subject",
     "message__text_html",
     "message__reply_to",
     "message__is_test",
     "message__sent_at",
-    "message__created_at",
     "message__sender__code",
     "message__sender__name",
     "message__sender__title",
@@ -55,8 +53,9 @@ COLUMNS = (
     "message__video__video_path",
     "message__video__poster_path",
     "message__video__thumbnail_path",
-    "message__video__title",
 )
+# Made once: putting the joins and columns together anew takes longer than asking the database.
+PAGES = Delivery.objects.select_related("organization", "message__sender", "message__video").only(*COLUMNS).order_by()
 
 TITLE = re.compile(r"^(?:(?:dr|prof|mr|mrs|ms|herr|frau|ing)\.?\s+)+", re.IGNORECASE)
 
@@ -74,8 +73,7 @@ def find(token: str) -> Delivery | None:
     code = signing.unsign(links.LANDING, token)
     if code is None:
         return None
-    rows = Delivery.objects.select_related("organization", "message__sender", "message__video").only(*COLUMNS)
-    delivery = rows.filter(code=code).first()
+    delivery = next(iter(PAGES.filter(code=code)), None)
     return delivery if delivery is not None and delivery.organization.is_active else None
 
 
@@ -159,6 +157,7 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
     context: dict[str, Any] = {
         "organization": organization,
         "sender": sender_context(sender, organization.name),
+        "title": _("%(name)s sent you a video") % {"name": sender.name or sender.email},
         "first_name": first_name(recipient.name),
         "length": spoken_length(video.duration_ms) if video else "",
         "sent_at": message.sent_at or timezone.now(),
@@ -170,7 +169,6 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
         "preview": preview,
         "preview_image": "",
         "unsubscribe_url": "",
-        "beacon_url": "",
         "seed": "",
     }
     if preview or not isinstance(recipient, Delivery):
@@ -181,8 +179,6 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
         "messaging:unsubscribe", args=[signing.sign(links.UNSUBSCRIBE, recipient.code)]
     )
     if not message.is_test:
-        token = signing.sign(links.LANDING, recipient.code)
-        context["beacon_url"] = reverse("messaging:landing-beacon", args=[token])
         context["seed"] = visits.new_seed(recipient)
     return context
 

@@ -6,6 +6,7 @@ const hero = document.querySelector("[data-landing]");
 const video = hero?.querySelector("video");
 
 if (hero && video) {
+  const beacon = `${location.pathname}/beacon`;
   const BEAT = 5000;
   const FIRST = 3; // seconds played after which the sender may know at once
   const cells = new Set();
@@ -43,8 +44,8 @@ if (hero && video) {
       started,
       ranges: ranges(),
     });
-    if (leaving && navigator.sendBeacon?.(hero.dataset.beacon, new Blob([body], { type: "application/json" }))) return;
-    fetch(hero.dataset.beacon, {
+    if (leaving && navigator.sendBeacon?.(beacon, new Blob([body], { type: "application/json" }))) return;
+    fetch(beacon, {
       method: "POST",
       body,
       headers: { "Content-Type": "application/json" },

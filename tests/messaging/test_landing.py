@@ -181,7 +181,7 @@ def test_a_test_mail_reports_nothing(client, alice):
     delivery = make_delivery(make_message(alice, make_video(alice), is_test=True))
     html = client.get(landing_path(delivery)).content.decode()
     assert "<video" in html
-    assert "data-beacon" not in html
+    assert "data-visit" not in html
     assert "landing.js" not in html
 
 
