@@ -65,6 +65,10 @@ class EmailProvider(models.Model):
         help_text=_("On: From is the default sender address and replies go to the person who wrote."),
     )
 
+    is_guarded = models.BooleanField(
+        default=True, editable=False, help_text=_("May only reach networks and ports the operator allows.")
+    )
+
     # What the last attempt to use it found; a stopped provider burns nobody's attempt.
     stopped_at = models.DateTimeField(_("stopped"), null=True, blank=True)
     stopped_reason = models.CharField(_("why it stopped"), max_length=500, blank=True)

@@ -16,7 +16,7 @@ def new_code() -> str:
     return "".join(secrets.choice(CODE_ALPHABET) for _ in range(16))
 
 
-class CodeField(models.CharField):  # type: ignore[type-arg]  # the class is not subscriptable when it runs
+class CodeField(models.CharField):
     """The random public id of a row: 16 characters, unique, made with the row, never changed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,7 +27,7 @@ class CodeField(models.CharField):  # type: ignore[type-arg]  # the class is not
         super().__init__(*args, **kwargs)
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
+class EncryptedTextField(models.TextField):
     """Text that stands in the database only as a Fernet token (ASVS 11.3; abuse case A41). Empty stays empty."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> str | None:
@@ -40,7 +40,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
         return crypto.encrypt(value) if value else value
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+class EncryptedJSONField(models.TextField):
     """A JSON value that stands in the database only as a Fernet token."""
 
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:

@@ -38,6 +38,7 @@ class Command(BaseCommand):
                 security=EmailProvider.Security.NONE,
                 from_address="pitch@acme.test",
                 from_name="Acme",
+                is_guarded=False,
             )
         # Ports may change between two starts of the demo; only its own loopback row follows.
         EmailProvider.objects.for_organization(organization).filter(

@@ -1,0 +1,80 @@
+"""Set an organization's SMTP server from the command line (the contract's provisioning command)."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import Organization
+from messaging.models import EmailProvider
+from messaging.services import providers
+
+
+class Command(BaseCommand):
+    help = "Set the SMTP server an organization's mails go through; replaces the settings there were. Prints JSON."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--organization", required=True, help="short name")
+        parser.add_argument("--host", required=True)
+        parser.add_argument("--port", required=True, type=int)
+        parser.add_argument("--security", required=True, choices=EmailProvider.Security.values)
+        parser.add_argument("--ca-file", help="PEM file of the authority that signed the server's certificate")
+        parser.add_argument("--user", default="")
+        parser.add_argument("--password-env", metavar="VAR", help="environment variable that holds the password")
+        parser.add_argument("--from", dest="from_address", default="", help="default sender address")
+        parser.add_argument("--from-name", default="")
+        parser.add_argument("--reply-to", default="")
+        parser.add_argument("--reply-to-name", default="")
+        parser.add_argument("--envelope-from", default="", help="address for bounces (MAIL FROM)")
+        parser.add_argument("--always-default-sender", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        organization = Organization.objects.filter(slug=options["organization"]).first()
+        if organization is None:
+            raise CommandError(
+                f"There is no organization “{options['organization']}”; make it with create_organization."
+            )
+        password = ""
+        if options["password_env"]:
+            password = os.environ.get(options["password_env"], "")
+            if not password:
+                raise CommandError(f"The environment variable {options['password_env']} is empty or not set.")
+        ca_bundle = ""
+        if options["ca_file"]:
+            try:
+                ca_bundle = Path(options["ca_file"]).read_text(encoding="ascii")
+            except (OSError, UnicodeDecodeError) as err:
+                raise CommandError(f"The file {options['ca_file']} cannot be read as PEM: {err}") from err
+        try:
+            provider = providers.save_smtp(
+                organization,
+                host=options["host"],
+                port=options["port"],
+                security=options["security"],
+                ca_bundle=ca_bundle,
+                user=options["user"],
+                password=password,
+                from_address=options["from_address"],
+                from_name=options["from_name"],
+                reply_to_address=options["reply_to"],
+                reply_to_name=options["reply_to_name"],
+                envelope_from=options["envelope_from"],
+                uses_default_sender=options["always_default_sender"],
+            )
+        except ValidationError as err:
+            raise CommandError(" ".join(err.messages)) from err
+        self.stdout.write(
+            json.dumps(
+                {
+                    "organization": organization.slug,
+                    "provider": provider.code,
+                    "host": provider.host,
+                    "port": provider.port,
+                    "security": provider.security,
+                    "password": bool(provider.password),
+                }
+            )
+        )

@@ -1,0 +1,65 @@
+"""What every transport does: hand one mail for one address to a provider, and say truthfully what became of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class Outcome(Enum):
+    """What became of one try (messaging.md (c), reply classes)."""
+
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"  # the address or the mail was put off
+    BOUNCED = "bounced"  # the address does not exist or takes nothing
+    DROPPED = "dropped"  # refused by policy
+    LOST = "lost"  # the connection broke before the last dot: nothing was sent
+    IN_DOUBT = "in_doubt"  # the connection broke after it: nobody knows
+
+
+@dataclass(frozen=True)
+class Result:
+    """One try: outcome, the server's words as they came (cleaned), whether the address itself is dead."""
+
+    outcome: Outcome
+    code: int | None = None
+    text: str = ""
+    is_hard: bool = False
+    retry_after: float | None = None
+
+
+class ProviderStopped(Exception):
+    """The provider cannot be used: nobody's attempt is burned. `permanent` means a person must change settings."""
+
+    def __init__(self, sentence: str, *, permanent: bool, detail: str = "") -> None:
+        super().__init__(sentence)
+        self.permanent = permanent
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Who the server is told: one sender, exactly one recipient (R375), the bytes."""
+
+    mail_from: str
+    rcpt_to: str
+    content: bytes
+
+
+class Transport(Protocol):
+    """One open way to a provider."""
+
+    def send(self, envelope: Envelope, before_body: Callable[[], None]) -> Result:
+        """Send one mail; `before_body` is called when the address was accepted, just before the mail itself goes out.
+
+        Raises ProviderStopped for everything that is not about this one address.
+        """
+        ...
+
+    def drop(self) -> None:
+        """Forget a connection that is broken or in the middle of something; never raises."""
+        ...
+
+    def close(self) -> None:
+        """End the connection politely; never raises."""
+        ...
