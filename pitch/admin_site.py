@@ -1,8 +1,15 @@
 """The operators' and administrators' desk: Django's admin, opened by role (design.md §4)."""
 
+from typing import Any
+
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+
+# App -> group of the side list, in this order; what is not named here follows in its own.
+GROUPS = ("messaging", "videos", "templates_app", "accounts")
 
 
 class PitchAdminSite(AdminSite):
@@ -17,3 +24,35 @@ class PitchAdminSite(AdminSite):
         """Say whether the signed-in user may enter the admin at all."""
         user = request.user
         return bool(user.is_authenticated and user.is_active and getattr(user, "is_staff", False))
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """Put what is sent first, then content, then people."""
+        apps = super().get_app_list(request, app_label)
+        return sorted(apps, key=lambda app: GROUPS.index(app["app_label"]) if app["app_label"] in GROUPS else len(GROUPS))
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show four numbers and what has stopped, for the own organization or, to operators, for all."""
+        # The models are not loaded yet when this module is: the site class is made while the apps start.
+        from messaging.services import dashboard
+        from pitch import health
+
+        organization = getattr(request.user, "organization", None)
+        findings = [
+            {"state": found.state, "sentence": found.sentence, "url": _address(found.url)}
+            for found in dashboard.findings(organization)
+        ]
+        words = [word for word in (check() for check in health.CHECKS.values()) if word != "ok"]
+        machine = [{"state": "stopped", "sentence": word[:1].upper() + word[1:] + ".", "url": ""} for word in words]
+        machine = machine or [{"state": "good", "sentence": _t("Database, queue and storage answer."), "url": ""}]
+        context = {"numbers": dashboard.numbers(organization), "findings": [*machine, *findings], "scope": organization}
+        return super().index(request, context | (extra_context or {}))
+
+
+def _address(name: str) -> str:
+    """Return the address of a finding: given as one, or as the name of an admin page that may not exist."""
+    if not name or name.startswith("/"):
+        return name
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""

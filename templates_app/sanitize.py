@@ -3,7 +3,8 @@
 import re
 
 import nh3
-from inscriptis import ParserConfig, get_text
+from inscriptis import get_text
+from inscriptis.model.config import ParserConfig
 
 TAGS = {"p", "br", "strong", "b", "em", "i", "u", "s", "ul", "ol", "li", "a", "blockquote", "h2", "h3"}
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}}

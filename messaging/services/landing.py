@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
@@ -186,3 +187,10 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
 def _trusted(html: str) -> SafeString:
     # Cleaned by templates_app.sanitize on its way into the row; the content policy stands behind it.
     return mark_safe(html)
+
+
+def withdraw(deliveries: QuerySet[Delivery]) -> int:
+    """Close the personal links of these deliveries for good; their pages say so. Returns how many were open."""
+    return deliveries.filter(link_revoked_at__isnull=True).update(
+        link_revoked_at=timezone.now(), updated_at=timezone.now()
+    )

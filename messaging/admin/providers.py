@@ -1,0 +1,194 @@
+"""SMTP settings, with a password that goes in and never comes out, and a test that shows what was said."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+
+from accounts.admin_tools import TenantAdmin, own_organization, staff_user
+from messaging.admin.sending import cut, pill
+from messaging.models import EmailProvider
+from messaging.services import providers
+
+TESTS_PER_MINUTE = 5
+
+
+class ProviderForm(forms.ModelForm):
+    """The settings; an empty password keeps the stored one, which is never sent to the browser (abuse case A34)."""
+
+    password = forms.CharField(
+        label=_("password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
+    )
+
+    class Meta:
+        model = EmailProvider
+        fields = [
+            "organization",
+            "name",
+            "is_default",
+            "is_active",
+            "host",
+            "port",
+            "security",
+            "ca_bundle",
+            "user",
+            "password",
+            "from_address",
+            "from_name",
+            "uses_default_sender",
+            "reply_to_address",
+            "reply_to_name",
+            "envelope_from",
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stored = self.instance.password or ""
+        self.place = (self.instance.host, self.instance.user)
+        self.initial["password"] = ""
+        if "password" in self.fields:
+            self.fields["password"].help_text = (
+                _t("Set. Type to change it; left empty, it stays.") if self.stored else _t("Not set.")
+            )
+
+    def clean(self) -> dict[str, Any]:
+        """Keep the password for the same server and user only, so that it never goes to another server by mistake."""
+        data = super().clean() or self.cleaned_data
+        if not data.get("password"):
+            user = data.get("user", "")
+            same = (data.get("host"), user) == self.place
+            if self.stored and user and not same:
+                self.add_error("password", _t("Server or user name are new: type the password again."))
+            data["password"] = self.stored if same else ""
+        return data
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        if not self.errors:
+            try:
+                providers.check_security(self.instance)
+            except ValidationError as err:
+                self.add_error(None, err)
+
+
+class TestForm(forms.Form):
+    """Where the test mail goes."""
+
+    address = forms.EmailField(label=_("Send a test mail to"), widget=forms.EmailInput(attrs={"class": "input"}))
+
+
+@admin.register(EmailProvider)
+class EmailProviderAdmin(TenantAdmin):
+    """SMTP settings of an organization; operators also see the shared one."""
+
+    allows_add = allows_change = allows_delete = True
+    form = ProviderForm
+    change_form_template = "admin/messaging/emailprovider/change_form.html"
+    list_display = ["title", "organization", "host", "port", "security", "has_password", "health", "tested_at"]
+    list_select_related = ["organization"]
+    ordering = ["-id"]
+    fieldsets = [
+        (None, {"fields": ["organization", "name", "is_default", "is_active"]}),
+        (_("Server"), {"fields": ["host", "port", "security", "ca_bundle"]}),
+        (_("Sign-in"), {"fields": ["user", "password"]}),
+        (
+            _("Sender"),
+            {
+                "fields": [
+                    "from_address",
+                    "from_name",
+                    "uses_default_sender",
+                    "reply_to_address",
+                    "reply_to_name",
+                    "envelope_from",
+                ]
+            },
+        ),
+    ]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Make the organization of an administrator's provider the own one: only operators make shared ones."""
+        form = super().get_form(request, obj, change, **kwargs)
+        if own_organization(request) is not None:
+            form.base_fields["organization"].required = True
+        return form
+
+    @admin.display(description=_("name"))
+    def title(self, obj: EmailProvider) -> str:
+        """Return what it is called."""
+        return cut(str(obj))
+
+    @admin.display(description=_("password"))
+    def has_password(self, obj: EmailProvider) -> str:
+        """Say whether there is one; never which."""
+        return _t("set") if obj.password else _t("not set")
+
+    @admin.display(description=_("state"))
+    def health(self, obj: EmailProvider) -> str:
+        """Return whether it sends."""
+        if obj.stopped_at:
+            return pill("stopped", _t("Stopped: %s") % cut(obj.stopped_reason, 60))
+        return pill("active" if obj.is_active else "inactive")
+
+    def save_model(self, request: HttpRequest, obj: EmailProvider, form: Any, change: bool) -> None:
+        """Save through the service that the command uses, too."""
+        providers.save(obj, actor=staff_user(request))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the test."""
+        view = self.admin_site.admin_view(self.test_view)
+        return [path("<path:object_id>/test/", view, name="messaging_emailprovider_test"), *super().get_urls()]
+
+    @method_decorator(sensitive_post_parameters("password"))
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep the password out of error reports."""
+        return super().changeform_view(*args, **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Put the test beside the settings."""
+        context["test_form"] = TestForm(initial={"address": staff_user(request).email})
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Send a real mail and show the dialogue with the server."""
+        provider = self.get_object(request, object_id)
+        if provider is None or not self.has_change_permission(request, provider) or request.method != "POST":
+            raise Http404
+        form = TestForm(request.POST)
+        dialogue = None
+        if form.is_valid():
+            if _too_many(staff_user(request).pk):
+                form.add_error(None, _t("Five tests a minute are enough; wait a moment."))
+            else:
+                dialogue = providers.test(provider, form.cleaned_data["address"])
+        provider.refresh_from_db()
+        context = self.admin_site.each_context(request) | {
+            "title": _t("Test of %s") % provider,
+            "opts": self.model._meta,
+            "original": provider,
+            "form": form,
+            "dialogue": dialogue,
+        }
+        return TemplateResponse(request, "admin/messaging/emailprovider/test.html", context)
+
+
+def _too_many(user_id: int) -> bool:
+    key = f"provider-test:{user_id}"
+    if cache.add(key, 1, 60):
+        return False
+    try:
+        return bool(cache.incr(key) > TESTS_PER_MINUTE)
+    except ValueError:
+        return False

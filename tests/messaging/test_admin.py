@@ -1,0 +1,259 @@
+"""The desk: who sees what, secrets that never come out, lists that open fast, a test that shows the dialogue."""
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from messaging.models import Delivery, DeliveryEvent, EmailProvider, Message, Suppression, Unsubscribe, Visit
+from messaging.services import dashboard
+from messaging.services import providers as provider_service
+from tests.messaging.landing_world import make_delivery, make_message, make_video
+
+MODELS = [Message, Delivery, EmailProvider, Suppression, Unsubscribe, DeliveryEvent, Visit]
+CANARY = "canary-5e1b6c"
+
+
+def address(model, page, *args):
+    return reverse(f"admin:messaging_{model._meta.model_name}_{page}", args=args)
+
+
+def make_provider(organization, **fields):
+    given = {"name": "relay", "host": "smtp.relay.example", "user": "pitch", "password": f"{CANARY}-password"} | fields
+    return EmailProvider.objects.create(organization=organization, **given)
+
+
+def make_rows(user):
+    """Make one row of each kind."""
+    delivery = make_delivery(make_message(user, make_video(user), msg_params={"secret": f"{CANARY}-params"}))
+    organization = user.organization
+    visit = Visit.objects.create(organization=organization, delivery=delivery, reason="no_gesture")
+    event = DeliveryEvent.objects.create(
+        organization=organization,
+        delivery=delivery,
+        kind="visit",
+        reason="x",
+        fingerprint=delivery.code,
+        occurred_at=timezone.now(),
+    )
+    return {
+        Message: delivery.message,
+        Delivery: delivery,
+        EmailProvider: make_provider(organization),
+        Suppression: Suppression.objects.create(
+            organization=organization, address_key=f"gone@{organization.slug}.example", reason="bounce"
+        ),
+        Unsubscribe: Unsubscribe.objects.create(
+            organization=organization, address_key=f"no@{organization.slug}.example"
+        ),
+        DeliveryEvent: event,
+        Visit: visit,
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_administrators_see_their_own_rows_and_no_others(signed_in, ada, alice, charlie, model):
+    own, other = make_rows(alice)[model], make_rows(charlie)[model]
+    client = signed_in(ada)
+    html = client.get(address(model, "changelist")).content.decode()
+    assert f"/{own.pk}/change/" in html
+    assert f"/{other.pk}/change/" not in html
+    assert client.get(address(model, "change", own.pk)).status_code == 200
+    assert client.get(address(model, "change", other.pk)).status_code in (302, 404)
+    if model is not EmailProvider:
+        assert client.get(address(model, "delete", own.pk)).status_code == 403
+        assert client.get(address(model, "add")).status_code == 403
+    assert client.post(address(model, "change", other.pk), {"host": "evil.example"}).status_code in (302, 404, 403)
+
+
+@pytest.mark.parametrize("who", ["alice", "erin"])
+def test_nobody_else_comes_in(signed_in, request, who):
+    client = signed_in(request.getfixturevalue(who))
+    for model in MODELS:
+        assert client.get(address(model, "changelist")).status_code == 302
+
+
+def test_operators_see_everything(signed_in, root, alice, charlie):
+    rows = [make_rows(alice), make_rows(charlie)]
+    client = signed_in(root)
+    for model in MODELS:
+        html = client.get(address(model, "changelist")).content.decode()
+        assert all(f"/{made[model].pk}/change/" in html for made in rows)
+
+
+@pytest.mark.abuse("A34")
+@pytest.mark.parametrize("who", ["root", "ada"])
+def test_no_secret_stands_on_any_page_of_the_admin(signed_in, request, who, acme, alice):
+    acme.admin_secrets, acme.user_secrets = [f"{CANARY}-admin"], [f"{CANARY}-user"]
+    acme.save()
+    made = make_rows(alice)
+    client = signed_in(request.getfixturevalue(who))
+    provider = made[EmailProvider]
+    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 587, "security": "starttls", "user": "pitch"}
+    client.post(address(EmailProvider, "change", provider.pk), form | {"password": f"{CANARY}-typed", "name": "relay"})
+    provider.refresh_from_db()
+    assert provider.password == f"{CANARY}-typed", "the form must have saved it, else this test looks for nothing"
+    pages = [reverse("admin:index")]
+    for model, model_admin in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        pages.append(reverse(f"{name}_changelist"))
+        pages.append(reverse(f"{name}_add"))
+        for row in model_admin.model._default_manager.all()[:3]:
+            pages += [reverse(f"{name}_{page}", args=[row.pk]) for page in ("change", "history", "delete")]
+    seen = 0
+    for page in pages:
+        answer = client.get(page)
+        seen += answer.status_code == 200
+        assert CANARY not in answer.content.decode(), page
+    assert seen > 15
+    assert CANARY not in repr(provider)
+
+
+def test_an_empty_password_stays_as_it_is_but_never_goes_to_another_server(signed_in, ada, acme):
+    provider = make_provider(acme)
+    client = signed_in(ada)
+    form = {
+        "organization": acme.pk,
+        "name": "Ours",
+        "host": provider.host,
+        "port": 587,
+        "security": "starttls",
+        "user": "pitch",
+    }
+    page = client.get(address(EmailProvider, "change", provider.pk)).content.decode()
+    assert "Set. Type to change it" in page
+    assert client.post(address(EmailProvider, "change", provider.pk), form).status_code == 302
+    provider.refresh_from_db()
+    assert (provider.name, provider.password) == ("Ours", f"{CANARY}-password")
+    answer = client.post(address(EmailProvider, "change", provider.pk), form | {"host": "smtp.evil.example"})
+    assert "type the password again" in answer.content.decode()
+    provider.refresh_from_db()
+    assert provider.host == "smtp.relay.example"
+
+
+def test_an_administrator_makes_settings_for_the_own_organization_only(signed_in, ada, acme, globex):
+    client = signed_in(ada)
+    form = {"name": "Ours", "host": "smtp.relay.example", "port": 465, "security": "ssl", "user": "u", "password": "p"}
+    for wrong in ({"organization": globex.pk}, {"organization": ""}):
+        assert client.post(address(EmailProvider, "add"), form | wrong).status_code == 200
+    assert not EmailProvider.objects.exists()
+    assert client.post(address(EmailProvider, "add"), form | {"organization": acme.pk}).status_code == 302
+    assert EmailProvider.objects.get().is_guarded, "an administrator's server is held inside what the operator allows"
+
+
+def test_mail_in_the_clear_is_refused(signed_in, ada, acme):
+    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 25, "security": "none"}
+    answer = signed_in(ada).post(address(EmailProvider, "add"), form)
+    assert "SMTP_ALLOW_PLAINTEXT" in answer.content.decode()
+    assert not EmailProvider.objects.exists()
+
+
+def test_the_test_shows_the_dialogue_without_secrets_and_not_too_often(signed_in, ada, acme, monkeypatch):
+    provider = make_provider(acme)
+    said = provider_service.Dialogue(
+        False, "The server does not take the password.", ["> AUTH PLAIN ****", "< 535 <b>no</b>"]
+    )
+    calls = []
+    monkeypatch.setattr(provider_service, "test", lambda row, to: calls.append((row.pk, to)) or said)
+    client = signed_in(ada)
+    path = reverse("admin:messaging_emailprovider_test", args=[provider.pk])
+    html = client.post(path, {"address": "ada@acme.test"}).content.decode()
+    assert calls == [(provider.pk, "ada@acme.test")]
+    assert "The server does not take the password." in html
+    assert "535 &lt;b&gt;no&lt;/b&gt;" in html
+    assert CANARY not in html
+    for _time in range(6):
+        html = client.post(path, {"address": "ada@acme.test"}).content.decode()
+    assert len(calls) == 5
+    assert "Five tests a minute are enough" in html
+    assert client.get(path).status_code == 404
+
+
+def test_a_stranger_cannot_test_our_server(signed_in, globex, acme):
+    from tests.conftest import make_user
+
+    provider = make_provider(acme)
+    gina = make_user(globex, "gina", "administrator")
+    path = reverse("admin:messaging_emailprovider_test", args=[provider.pk])
+    assert signed_in(gina).post(path, {"address": "gina@globex.test"}).status_code == 404
+
+
+@pytest.mark.parametrize("model", [Delivery, Message, Visit, DeliveryEvent])
+@pytest.mark.parametrize("who", ["root", "ada"])
+def test_a_list_never_counts_everything(signed_in, request, who, alice, model):
+    rows = make_rows(alice)
+    for number in range(5):
+        make_delivery(rows[Message], name="N", address=f"n{number}@x.example")
+    client = signed_in(request.getfixturevalue(who))
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert client.get(address(model, "changelist")).status_code == 200
+    ours = [query["sql"] for query in queries if f'FROM "{model._meta.db_table}"' in query["sql"]]
+    counts = [sql for sql in ours if "COUNT(" in sql]
+    assert all("LIMIT 10000" in sql for sql in counts), counts
+    assert len(queries) < 16
+    pages = [sql for sql in ours if "ORDER BY" in sql]
+    assert pages
+    assert all(re.search(r'ORDER BY "\w+"."id" DESC', sql) for sql in pages), pages
+
+
+def test_actions_call_the_services(signed_in, ada, alice):
+    rows = make_rows(alice)
+    client = signed_in(ada)
+    chosen = {"action": "withdraw", "_selected_action": [rows[Delivery].pk]}
+    client.post(address(Delivery, "changelist"), chosen)
+    assert Delivery.objects.get().link_revoked_at is not None
+    client.post(address(Suppression, "changelist"), {"action": "lift", "_selected_action": [rows[Suppression].pk]})
+    assert Suppression.objects.get().lifted_at is not None
+    Message.objects.update(status="sending")
+    Delivery.objects.update(state="queued")
+    client.post(address(Message, "changelist"), {"action": "cancel", "_selected_action": [rows[Message].pk]})
+    assert Delivery.objects.get().state == Delivery.State.CANCELED
+
+
+def test_dashboard_says_what_has_stopped_and_leads_there(signed_in, ada, alice, acme):
+    provider = make_provider(acme, stopped_at=timezone.now(), stopped_reason="it refused our password.")
+    now = timezone.now()
+    message = make_message(alice, make_video(alice))
+    for state, fields in (
+        ("accepted", {"accepted_at": now, "played_at": now}),
+        ("accepted", {"accepted_at": now}),
+        ("bounced", {"finished_at": now}),
+        ("deferred", {}),
+        ("in_doubt", {}),
+    ):
+        make_delivery(message, address=f"{state}{len(fields)}@x.example", state=state, **fields)
+    make_video(alice, state="failed")
+    found = dashboard.numbers(acme)
+    assert (found.accepted_today, found.waiting, found.refused_today, found.watched_today) == (2, 1, 1, 1)
+    html = signed_in(ada).get(reverse("admin:index")).content.decode()
+    for words in (
+        "it refused our password",
+        "1 mail is in doubt",
+        "1 mail is tried again",
+        "1 video could not be converted",
+    ):
+        assert words in html
+    assert address(EmailProvider, "change", provider.pk) in html
+
+
+def test_dashboard_is_cut_to_the_own_organization(signed_in, ada, alice, charlie, globex):
+    make_provider(alice.organization)
+    make_provider(globex, stopped_at=timezone.now(), stopped_reason="globex-only reason")
+    make_delivery(make_message(charlie, make_video(charlie)), state="in_doubt", accepted_at=timezone.now())
+    html = signed_in(ada).get(reverse("admin:index")).content.decode()
+    assert "globex-only" not in html
+    assert "in doubt:" not in html
+    assert dashboard.numbers(alice.organization).accepted_today == 0
+    assert dashboard.numbers(None).accepted_today == 1
+
+
+def test_missing_settings_are_named(signed_in, ada):
+    html = signed_in(ada).get(reverse("admin:index")).content.decode()
+    assert "Acme has no SMTP settings" in html
+    assert address(EmailProvider, "add") in html
