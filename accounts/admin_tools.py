@@ -49,6 +49,7 @@ class TenantAdmin(admin.ModelAdmin):
     allows_delete = False
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -26,7 +26,7 @@ class ProviderForm(forms.ModelForm):
     """The settings; an empty password keeps the stored one, which is never sent to the browser (abuse case A34)."""
 
     password = forms.CharField(
-        label=_("password"),
+        label=_("Password"),
         required=False,
         strip=False,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),

@@ -131,6 +131,23 @@ class Delivery(models.Model):
             # Suppression, people pages, webhooks: all mail to one address.
             models.Index(name="delivery_by_address", fields=["organization", "address_key", "-created_at"]),
             models.Index(name="delivery_by_message_id", fields=["internet_message_id"]),
+            # The admin's first page: today's numbers, and what waits for a decision.
+            models.Index(
+                name="delivery_accepted",
+                fields=["accepted_at", "organization"],
+                condition=models.Q(accepted_at__isnull=False),
+            ),
+            models.Index(
+                name="delivery_played",
+                fields=["played_at", "organization"],
+                condition=models.Q(played_at__isnull=False),
+            ),
+            models.Index(
+                name="delivery_refused",
+                fields=["finished_at", "organization"],
+                condition=models.Q(state__in=["bounced", "dropped", "error"]),
+            ),
+            models.Index(name="delivery_in_doubt", fields=["organization"], condition=models.Q(state="in_doubt")),
         ]
 
     def __str__(self) -> str:

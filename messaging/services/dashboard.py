@@ -45,9 +45,7 @@ def numbers(organization: Organization | None) -> Numbers:
     """Return the four numbers; None counts all organizations. Each reads one partial index, never the whole table."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     rows = _deliveries(organization)
-    waiting = rows.filter(state__in=[Delivery.State.QUEUED, Delivery.State.DEFERRED]).aggregate(
-        count=Count("pk"), oldest=Min("created_at")
-    )
+    waiting = rows.filter(state__in=Delivery.WAITING).aggregate(count=Count("pk"), oldest=Min("created_at"))
     return Numbers(
         accepted_today=rows.filter(accepted_at__gte=midnight).count(),
         waiting=waiting["count"],
@@ -106,7 +104,8 @@ def _undecided(organization: Organization | None) -> list[Finding]:
             doubts,
         )
         found.append(Finding("in_doubt", text % doubts, f"{address}?state__exact=in_doubt"))
-    deferred = rows.filter(state=Delivery.State.DEFERRED).count()
+    # Both conditions: the first is what the partial index is made for.
+    deferred = rows.filter(state__in=Delivery.WAITING).filter(state=Delivery.State.DEFERRED).count()
     if deferred:
         text = ngettext(
             "%d mail is tried again: the mail server said “later”.",

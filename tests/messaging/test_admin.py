@@ -257,3 +257,39 @@ def test_missing_settings_are_named(signed_in, ada):
     html = signed_in(ada).get(reverse("admin:index")).content.decode()
     assert "Acme has no SMTP settings" in html
     assert address(EmailProvider, "add") in html
+
+
+@pytest.mark.parametrize("who", ["root", "ada"])
+def test_a_delivery_is_found_by_address_message_id_or_code(signed_in, request, who, alice):
+    rows = make_rows(alice)
+    wanted = make_delivery(rows[Message], name="Kofi", address="kofi@torvald.example")
+    client = signed_in(request.getfixturevalue(who))
+    for text in (" Kofi@Torvald.example", wanted.internet_message_id, wanted.code):
+        html = client.get(address(Delivery, "changelist"), {"q": text}).content.decode()
+        assert f"/{wanted.pk}/change/" in html, text
+        assert f"/{rows[Delivery].pk}/change/" not in html, text
+    for text in ("@", "nobody@x.example", "<x@y>", "nothing"):
+        assert "/change/" not in client.get(address(Delivery, "changelist"), {"q": text}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("url", "index"),
+    [
+        ("?q=kofi%40torvald.example", "delivery_by_address"),
+        ("?q=%3C1%40x%3E", "delivery_by_message_id"),
+    ],
+)
+def test_a_search_of_an_operator_is_answered_by_an_index(signed_in, root, alice, url, index):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL's plans depend on the number of rows")
+    make_rows(alice)
+    client = signed_in(root)
+    with CaptureQueriesContext(connection) as queries:
+        client.get(address(Delivery, "changelist") + url)
+    counts = [query["sql"] for query in queries if "COUNT(" in query["sql"] and "messaging_delivery" in query["sql"]]
+    assert counts
+    with connection.cursor() as cursor:
+        for sql in counts:
+            cursor.execute("EXPLAIN QUERY PLAN " + sql)
+            plan = " ".join(str(row) for row in cursor.fetchall())
+            assert index in plan, plan

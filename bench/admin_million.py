@@ -1,0 +1,129 @@
+"""Seconds to open the admin's list of deliveries, and its first page, with 1,000,000 deliveries on SQLite."""
+
+import os
+import random
+import statistics
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.test import Client, override_settings
+from django.utils import timezone
+
+ROWS = int(os.environ.get("BENCH_DELIVERIES", "1000000"))
+ORGANIZATIONS = 20
+BATCH = 5_000
+MUST_LIST, MUST_INDEX = 0.5, 1.0
+
+
+def fill() -> Any:
+    """Make the rows; returns an operator."""
+    from accounts.models import Organization, User
+    from messaging.models import Delivery, Message
+    from pitch.lib.fields import new_code
+
+    dice = random.Random(4242)
+    begin = timezone.now() - timedelta(days=365)
+    messages = []
+    for number in range(ORGANIZATIONS):
+        organization = Organization.objects.create(
+            slug=f"o{number}", name=f"Organization {number}", partner_id=number + 1
+        )
+        user = User.objects.create_user(
+            f"ben@o{number}.test", organization=organization, name="Ben", role="administrator"
+        )
+        for mail in range(50):
+            fields = {"subject": f"Message {mail}", "status": "completed", "send_after": begin, "sent_at": begin}
+            messages.append(Message.objects.create(organization=organization, sender=user, **fields))
+    states = ["accepted"] * 960 + ["bounced"] * 30 + ["dropped"] * 8 + ["deferred", "in_doubt"]
+    for start in range(0, ROWS, BATCH):
+        rows = []
+        for number in range(start, min(ROWS, start + BATCH)):
+            message = messages[number % len(messages)]
+            moment = begin + timedelta(days=365) * (number / ROWS)
+            state = dice.choice(states)
+            address = f"person{number}@example.test"
+            rows.append(
+                Delivery(
+                    organization_id=message.organization_id,
+                    message=message,
+                    code=new_code(),
+                    name=f"Person {number}",
+                    address=address,
+                    address_key=address,
+                    state=state,
+                    next_at=moment,
+                    date=moment,
+                    internet_message_id=f"<{number}@bench.test>",
+                    accepted_at=moment if state == "accepted" else None,
+                    finished_at=moment,
+                    played_at=moment if number % 3 == 0 else None,
+                )
+            )
+        Delivery.objects.bulk_create(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return User.objects.create_superuser("root@pitch.test", name="Root")
+
+
+def seconds(client: Client, address: str) -> float:
+    """Return the median of seven looks at one page, after a first one."""
+    taken = []
+    for _look in range(8):
+        begin = time.perf_counter()
+        assert client.get(address).status_code == 200
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken[1:])
+
+
+def measure() -> dict[str, float]:
+    """Return the seconds of each page."""
+    from accounts.models import User
+
+    root = fill()
+    found = {}
+    for who, user in (("operator", root), ("administrator", User.objects.get(email="ben@o3.test"))):
+        client = Client()
+        client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
+        found[f"deliveries, {who}"] = seconds(client, "/admin/messaging/delivery/")
+        found[f"one address, {who}"] = seconds(client, "/admin/messaging/delivery/?q=person777003%40example.test")
+        found[f"in doubt, {who}"] = seconds(client, "/admin/messaging/delivery/?state__exact=in_doubt")
+        found[f"first page, {who}"] = seconds(client, "/admin/")
+    return found
+
+
+def run() -> dict[str, Any]:
+    """Return the bench's lines; works in a SQLite file of its own below PITCH_DATA, which is removed afterwards."""
+    if connection.vendor != "sqlite":
+        print("admin_million measures SQLite; DATABASE_URL names another database, so nothing was measured.")
+        return {}
+    storage = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path(settings.PITCH_DATA)) as folder:
+        connection.settings_dict.setdefault("TEST", {})["NAME"] = f"{folder}/million.sqlite3"
+        name = connection.creation.create_test_db(verbosity=0, autoclobber=True)
+        try:
+            with override_settings(
+                STORAGES=storage,
+                ALLOWED_HOSTS=["*"],
+                PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+            ):
+                found = measure()
+        finally:
+            connection.creation.destroy_test_db(name, verbosity=0)
+            connection.settings_dict["TEST"]["NAME"] = None
+    for page, value in found.items():
+        print(f"{page}: {value * 1000:.0f} ms")
+    lists = max(value for page, value in found.items() if not page.startswith("first page"))
+    firsts = max(value for page, value in found.items() if page.startswith("first page"))
+    common = {"unit": "seconds", "baseline": f"{ROWS} deliveries on SQLite, slowest of the looks", "better": "lower"}
+    return {
+        "admin list of deliveries": common | {"value": round(lists, 3), "must": MUST_LIST, "aim": 0.2},
+        "admin first page": common | {"value": round(firsts, 3), "must": MUST_INDEX, "aim": 0.3},
+    }
