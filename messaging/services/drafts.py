@@ -92,6 +92,15 @@ def save(message: Message, fields: DraftFields) -> Message:
     return message
 
 
+def set_video(message: Message, video: Video | None) -> Message:
+    """Put another take into a draft; what was written stays."""
+    if video is not None:
+        message.video = video
+        message.draft_version += 1
+        message.save(update_fields=["video", "draft_version", "updated_at"])
+    return message
+
+
 def as_row(parsed: ParsedAddress) -> dict[str, str]:
     """Return how a typed recipient is kept in the draft."""
     return {"name": one_line(parsed.name, MAX_NAME), "address": one_line(parsed.address, 254)}

@@ -154,7 +154,7 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
     assert message.sender is not None
     sender, video = message.sender, message.video
     organization = recipient.organization if isinstance(recipient, Delivery) else message.organization
-    playable = video is not None and video.is_playable
+    shown = video if video is not None and video.is_playable else None
     context: dict[str, Any] = {
         "organization": organization,
         "sender": sender_context(sender, organization.name),
@@ -164,9 +164,9 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
         "sent_at": message.sent_at or timezone.now(),
         "text": _trusted(message.text_html),
         "reply_link": reply_link(message),
-        "video": video if playable else None,
-        "video_url": media.video_url(video) if playable else "",
-        "poster_url": media.poster_url(video) if playable else "",
+        "video": shown,
+        "video_url": media.video_url(shown) if shown else "",
+        "poster_url": media.poster_url(shown) if shown else "",
         "preview": preview,
         "preview_image": "",
         "unsubscribe_url": "",
@@ -174,8 +174,8 @@ def landing_context(message: Message, recipient: Delivery | Sample, *, preview: 
     }
     if preview or not isinstance(recipient, Delivery):
         return context
-    if playable:
-        context["preview_image"] = hosts.base_url(organization) + media.thumbnail_url(video)
+    if shown:
+        context["preview_image"] = hosts.base_url(organization) + media.thumbnail_url(shown)
     context["unsubscribe_url"] = reverse(
         "messaging:unsubscribe", args=[signing.sign(links.UNSUBSCRIBE, recipient.code)]
     )

@@ -26,4 +26,5 @@ def limits_for(user: User) -> dict[str, Any]:
 @ensure_csrf_cookie
 def record(request: HttpRequest) -> HttpResponse:
     """Show the recorder."""
-    return render(request, "videos/record.html", limits_for(member(request)))
+    context = {**limits_for(member(request)), "message": request.GET.get("message", "")[:16]}
+    return render(request, "videos/record.html", context)

@@ -1,0 +1,96 @@
+"""Numbers of messages for pages: bounded queries, people instead of hits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from messaging.models import Delivery, Message
+
+State = Delivery.State
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of one message's deliveries; `watched` and `visited` count people, never automated hits."""
+
+    total: int = 0
+    waiting: int = 0
+    accepted: int = 0
+    refused: int = 0
+    skipped: int = 0
+    canceled: int = 0
+    in_doubt: int = 0
+    visited: int = 0
+    watched: int = 0
+    names: tuple[str, ...] = ()
+
+    @property
+    def out(self) -> int:
+        """How many rows are done with, whatever became of them."""
+        return self.total - self.waiting
+
+    @property
+    def people(self) -> str:
+        """Who it went to, in a few words: "Anna Torvald, Kofi Asante and 2 more"."""
+        shown = ", ".join(self.names[:2])
+        more = self.total - min(2, len(self.names))
+        if more <= 0:
+            return shown
+        return _("%(names)s and %(count)d more") % {"names": shown, "count": more}
+
+    @property
+    def watched_words(self) -> str:
+        """How many watched, as a sentence."""
+        words = ngettext(
+            "%(watched)d of %(total)d person watched", "%(watched)d of %(total)d people watched", self.total
+        )
+        return words % {"watched": self.watched, "total": self.total}
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """The one state worth showing in a list: (state for the pill, words)."""
+        if self.waiting:
+            return "sending", _("Sending, %(out)d of %(total)d") % {"out": self.out, "total": self.total}
+        if self.in_doubt:
+            return "in_doubt", _("%(count)d in doubt") % {"count": self.in_doubt}
+        if self.refused:
+            return "bounced", _("%(count)d refused") % {"count": self.refused}
+        if self.total and self.canceled == self.total:
+            return "canceled", _("Canceled")
+        if self.watched:
+            return "watched", _("Watched")
+        if self.accepted:
+            return "accepted", _("Accepted")
+        return "skipped", _("Links only")
+
+
+def summarize(messages: Iterable[Message]) -> dict[int, Summary]:
+    """Return a summary for each message (by primary key) in two queries."""
+    keys = [message.pk for message in messages]
+    counts = (
+        Delivery.objects.filter(message_id__in=keys)
+        .values("message_id")
+        .annotate(
+            total=Count("id"),
+            waiting=Count("id", filter=Q(state__in=Delivery.OPEN)),
+            accepted=Count("id", filter=Q(state__in=[State.ACCEPTED, State.DELIVERED])),
+            refused=Count("id", filter=Q(state__in=[State.BOUNCED, State.DROPPED, State.ERROR])),
+            skipped=Count("id", filter=Q(state=State.SKIPPED)),
+            canceled=Count("id", filter=Q(state=State.CANCELED)),
+            in_doubt=Count("id", filter=Q(state=State.IN_DOUBT)),
+            visited=Count("id", filter=Q(visited_at__isnull=False)),
+            watched=Count("id", filter=Q(played_at__isnull=False)),
+        )
+    )
+    names: dict[int, list[str]] = {}
+    firsts = Delivery.objects.filter(message_id__in=keys, position__lt=2).order_by("message_id", "position")
+    for message_id, name, address in firsts.values_list("message_id", "name", "address"):
+        names.setdefault(message_id, []).append(name or address)
+    found = {key: Summary() for key in keys}
+    for row in counts:
+        key = row.pop("message_id")
+        found[key] = Summary(**row, names=tuple(names.get(key, ())))
+    return found

@@ -1,0 +1,219 @@
+"""Compose: the page, saving while typing, sending."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import member, member_required
+from messaging import limits
+from messaging.access import own_draft, own_message
+from messaging.models import Message
+from messaging.services import composing, drafts, recipients
+from messaging.services.drafts import DraftFields
+from messaging.services.recipients import ParsedAddress
+from templates_app import sanitize
+from templates_app.services import signatures
+from videos.services import library
+from videos.views.library import with_urls
+
+MAX_BODY = 200_000
+
+
+def chip_of(parsed: ParsedAddress) -> dict[str, str]:
+    """Return a recipient as the chips' script knows it."""
+    return {
+        "name": parsed.name,
+        "address": parsed.address,
+        "problem": parsed.problem,
+        "suggestion": parsed.suggestion,
+        "key": parsed.key,
+    }
+
+
+def rows_from_json(value: Any) -> list[ParsedAddress]:
+    """Return recipients of a script's list; what is no list of objects with texts is dropped."""
+    rows = value if isinstance(value, list) else []
+    return [
+        ParsedAddress(str(row.get("name", "")), str(row.get("address", "")))
+        for row in rows[: drafts.MAX_KEPT]
+        if isinstance(row, dict)
+    ]
+
+
+def fields_from_json(data: dict[str, Any]) -> DraftFields:
+    """Return the draft a script sent; raises ValueError if it is not of that shape."""
+    version = data.get("version")
+    if not isinstance(version, int):
+        raise ValueError("version")
+    return DraftFields(
+        version=version,
+        to=rows_from_json(data.get("to")),
+        bcc=rows_from_json(data.get("bcc")),
+        subject=str(data.get("subject", "")),
+        text_html=str(data.get("text_html", "")),
+        with_signature=bool(data.get("with_signature", True)),
+        reply_to=str(data.get("reply_to", "")),
+        video=str(data.get("video", "")),
+    )
+
+
+def fields_from_form(request: HttpRequest, message: Message) -> DraftFields:
+    """Return the draft of the page's form, also as it is without scripts: recipients are lists of text then."""
+    post = request.POST
+    text = post.get("text_html", "")
+    if post.get("text_is_plain"):
+        text = sanitize.text_to_html(text)
+    return DraftFields(
+        version=message.draft_version,
+        to=recipients.parse(post.get("to", "")),
+        bcc=recipients.parse(post.get("bcc", "")),
+        subject=post.get("subject", ""),
+        text_html=text,
+        with_signature=post.get("with_signature") == "on",
+        reply_to=post.get("reply_to", ""),
+        video=post.get("video", ""),
+    )
+
+
+@member_required
+@require_safe
+@ensure_csrf_cookie
+def message_edit(request: HttpRequest, code: str) -> HttpResponse:
+    """Show the compose page of a draft; a message that was sent leads to its own page."""
+    message = own_message(request, code)
+    if message.status != Message.Status.DRAFT:
+        return redirect("messaging:message-detail", code)
+    return edit_page(request, message)
+
+
+def edit_page(
+    request: HttpRequest, message: Message, problems: list[str] | None = None, status: int = 200
+) -> HttpResponse:
+    """Render the compose page, with what stands against sending if it was tried."""
+    user = member(request)
+    domains = recipients.known_domains(user)
+    chips = {
+        kind: [
+            chip_of(ParsedAddress(row.get("name", ""), p.address, p.problem, p.suggestion))
+            for row in drafts.rows_of(message, kind)
+            for p in [recipients.parse_one(row.get("address", ""), domains)]
+        ]
+        for kind in ("to", "bcc")
+    }
+    signature = signatures.default_for(user)
+    context = {
+        "message": message,
+        "video": with_urls(message.video) if message.video and message.video.deleted_at is None else None,
+        "videos": [with_urls(v) for v in library.videos_for(user).filter(state="ready")[:12]],
+        "to_chips": chips["to"],
+        "bcc_chips": chips["bcc"],
+        "signature": signature,
+        "problems": problems or [],
+        "limit": limits.MAX_RECIPIENTS,
+        "state": {
+            "version": message.draft_version,
+            "to": chips["to"],
+            "bcc": chips["bcc"],
+            "limit": limits.MAX_RECIPIENTS,
+        },
+    }
+    return render(request, "messaging/compose.html", context, status=status)
+
+
+@member_required
+@require_POST
+def recipients_parse(request: HttpRequest) -> JsonResponse:
+    """Read a typed or pasted list: JSON {"text": …} → {"recipients": […]}."""
+    try:
+        text = str(json.loads(request.body[:MAX_BODY])["text"])
+    except (ValueError, KeyError, TypeError):
+        return JsonResponse({"error": _('Send JSON like {"text": "…"}.')}, status=400)
+    found = recipients.parse(text, recipients.known_domains(member(request)))
+    return JsonResponse({"recipients": [chip_of(parsed) for parsed in found]})
+
+
+@member_required
+@require_safe
+def recipient_search(request: HttpRequest) -> JsonResponse:
+    """Suggest people of the own organization and recent recipients."""
+    user = member(request)
+    assert user.organization is not None
+    try:
+        found = recipients.search(user.organization, user, request.GET.get("q", ""))
+    except recipients.TooManySearches:
+        return JsonResponse(
+            {"error": _("That was very quick. Type the address, or try again in a minute.")}, status=429
+        )
+    return JsonResponse({"results": found})
+
+
+@member_required
+@require_POST
+def draft_save(request: HttpRequest, code: str) -> JsonResponse:
+    """Save a draft while it is typed: JSON in, version and time out; 409 with a sentence if it cannot be saved."""
+    message = own_message(request, code)
+    try:
+        data = json.loads(request.body[:MAX_BODY])
+        fields = fields_from_json(data)
+    except (ValueError, AttributeError, TypeError):
+        return JsonResponse({"error": _("This draft could not be read. Reload the page.")}, status=400)
+    try:
+        message = drafts.save(message, fields)
+    except (drafts.StaleDraft, drafts.NotADraft) as err:
+        return JsonResponse({"error": str(err), "version": message.draft_version}, status=409)
+    assert message.draft_saved_at is not None
+    saved = time_format(timezone.localtime(message.draft_saved_at), "H:i")
+    answer: dict[str, Any] = {"version": message.draft_version, "saved": _("Draft saved %(time)s") % {"time": saved}}
+    try:
+        ready = composing.check(message)
+        answer["ready"] = True
+        answer["preflight"] = preflight_words(len(ready.to) + len(ready.bcc))
+    except composing.CannotSend as err:
+        answer["ready"], answer["preflight"], answer["problems"] = False, err.sentences[0], err.sentences
+    return JsonResponse(answer)
+
+
+def preflight_words(count: int) -> str:
+    """Return the sentence beside Send."""
+    if count == 1:
+        return _("One mail, from you by your organization's mail server.")
+    return _("%(count)d mails, one after another, from you by your organization's mail server.") % {"count": count}
+
+
+@member_required
+@require_POST
+def message_send(request: HttpRequest, code: str) -> HttpResponse:
+    """Send: the form as it is on the page is saved first, so nothing typed is lost whatever happens."""
+    message = own_message(request, code)
+    if message.status != Message.Status.DRAFT:
+        return redirect("messaging:message-detail", code)
+    by_hand = request.POST.get("by_hand") == "yes"
+    try:
+        if "subject" in request.POST:
+            message = drafts.save(message, fields_from_form(request, message))
+        composing.make_links(message) if by_hand else composing.send(message)
+    except composing.CannotSend as err:
+        return edit_page(request, message, err.sentences, status=422)
+    except (drafts.NotADraft, drafts.StaleDraft) as err:
+        messages.error(request, str(err))
+    return redirect("messaging:message-detail", code)
+
+
+@member_required
+@require_POST
+def message_test(request: HttpRequest, code: str) -> JsonResponse:
+    """Send the draft to oneself."""
+    user = member(request)
+    try:
+        composing.send_test(own_draft(request, code), user)
+    except composing.CannotSend as err:
+        return JsonResponse({"error": " ".join(err.sentences)}, status=422)
+    return JsonResponse({"said": _("A test is on its way to %(address)s.") % {"address": user.email}})

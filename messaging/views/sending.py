@@ -1,0 +1,128 @@
+"""A message that was sent: undo, every address's state live, cancel, links for mailing by hand."""
+
+import hashlib
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import member_required
+from messaging import links
+from messaging.access import own_message
+from messaging.models import Delivery, Message
+from messaging.models.visits import Verdict
+from messaging.services import composing, rendering, summaries
+from videos.services import media
+from videos.views.library import with_urls
+
+
+def deliveries_of(message: Message) -> list[Delivery]:
+    """Return the rows of a message as the page shows them, with what people and machines did."""
+    rows = list(message.deliveries.select_related("provider").prefetch_related("visits").order_by("position", "id"))
+    for row in rows:
+        visits = [visit for visit in row.visits.all() if not visit.is_sender]
+        row.human_visits = [visit for visit in visits if visit.verdict == Verdict.HUMAN]
+        row.automated_visits = [visit for visit in visits if visit.verdict != Verdict.HUMAN]
+        row.watched_ms = 1000 * max((visit.watched_seconds for visit in row.human_visits), default=0)
+        row.is_by_hand = row.state == Delivery.State.SKIPPED and not row.error_enum
+        stopped = (
+            row.state == Delivery.State.QUEUED and row.provider is not None and row.provider.stopped_at is not None
+        )
+        row.waits_for_provider = row.provider.stopped_reason if stopped and row.provider else ""
+        row.link = links.landing_url(row)
+    return rows
+
+
+def context_of(message: Message) -> dict[str, object]:
+    """Return what page and rows need."""
+    left = 0.0
+    if message.status == Message.Status.SENDING and message.send_after is not None:
+        left = max(0.0, (message.send_after - timezone.now()).total_seconds())
+    summary = summaries.summarize([message])[message.pk]
+    # While something moves the page asks often; afterwards now and then, for plays.
+    return {
+        "message": message,
+        "summary": summary,
+        "rows": deliveries_of(message),
+        "undo_left": round(left, 1),
+        "poll": 1 if summary.waiting else 5,
+    }
+
+
+@member_required
+@require_safe
+def message_detail(request: HttpRequest, code: str) -> HttpResponse:
+    """Show a sent message; a draft leads to compose."""
+    message = own_message(request, code)
+    if message.status == Message.Status.DRAFT:
+        return redirect("messaging:message-edit", code)
+    context = context_of(message)
+    context["video"] = with_urls(message.video) if message.video else None
+    return render(request, "messaging/message_detail.html", context)
+
+
+@member_required
+@require_safe
+def message_rows(request: HttpRequest, code: str) -> HttpResponse:
+    """Answer the rows as they are now; 304 when nothing changed (htmx leaves the page alone then)."""
+    message = own_message(request, code)
+    html = render_to_string("messaging/_rows.html", context_of(message), request)
+    tag = f'"{hashlib.sha256(html.encode()).hexdigest()[:24]}"'
+    if request.headers.get("If-None-Match") == tag or request.GET.get("seen") == tag.strip('"'):
+        return HttpResponse(status=204)
+    return HttpResponse(html, headers={"ETag": tag, "Cache-Control": "no-store"})
+
+
+@member_required
+@require_POST
+def message_undo(request: HttpRequest, code: str) -> HttpResponse:
+    """Take the message back within its 20 seconds."""
+    message = own_message(request, code)
+    try:
+        composing.undo(message)
+    except composing.TooLate as err:
+        messages.warning(request, str(err))
+        return redirect("messaging:message-detail", code)
+    messages.success(request, _("Nothing was sent. Your message is a draft again."))
+    return redirect("messaging:message-edit", code)
+
+
+@member_required
+@require_POST
+def message_cancel(request: HttpRequest, code: str) -> HttpResponse:
+    """Stop what has not gone, and say how many had."""
+    stopped, gone = composing.cancel(own_message(request, code))
+    words = (
+        ngettext("%d mail was stopped.", "%d mails were stopped.", stopped) % stopped
+        if stopped
+        else _("Nothing was left to stop.")
+    )
+    if gone:
+        words += " " + ngettext("%d had gone already.", "%d had gone already.", gone) % gone
+    messages.success(request, words)
+    return redirect("messaging:message-detail", code)
+
+
+@member_required
+@require_safe
+def delivery_snippet(request: HttpRequest, code: str, delivery_code: str) -> HttpResponse:
+    """Answer picture and personal link as HTML for the clipboard, for people who mail by hand."""
+    message = own_message(request, code)
+    delivery = message.deliveries.filter(code=delivery_code).first()
+    if delivery is None or message.video is None or not message.video.is_playable:
+        return HttpResponse(_("There is no such link any more."), status=404, content_type="text/plain")
+    base = links.landing_url(delivery).split("/v/")[0]
+    context = {
+        "link": links.landing_url(delivery),
+        "picture": base + media.thumbnail_url(message.video),
+        "sender": message.sender,
+        "spoken": rendering.spoken_length(message.video.duration_ms),
+    }
+    return HttpResponse(
+        render_to_string("messaging/snippet.html", context).strip(), headers={"Cache-Control": "no-store"}
+    )
