@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -28,9 +29,11 @@ class PitchAdminSite(AdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Put what is sent first, then content, then people."""
         apps = super().get_app_list(request, app_label)
-        return sorted(apps, key=lambda app: GROUPS.index(app["app_label"]) if app["app_label"] in GROUPS else len(GROUPS))
+        return sorted(
+            apps, key=lambda app: GROUPS.index(app["app_label"]) if app["app_label"] in GROUPS else len(GROUPS)
+        )
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show four numbers and what has stopped, for the own organization or, to operators, for all."""
         # The models are not loaded yet when this module is: the site class is made while the apps start.
         from messaging.services import dashboard

@@ -75,7 +75,7 @@ class ProviderForm(forms.ModelForm):
         return data
 
     def _post_clean(self) -> None:
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]  # the stubs leave it out; Django documents full_clean only
         if not self.errors:
             try:
                 providers.check_security(self.instance)
