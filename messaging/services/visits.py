@@ -26,7 +26,7 @@ from pitch.lib import signing
 from pitch.lib.fields import new_code
 
 SEED_SECONDS = 24 * 3600  # a page left open for longer starts a new visit when it is loaded again
-PLAY_SECONDS = 3  # a play counts after so many seconds that were really played (a shorter video: nearly all of it)
+PLAY_SECONDS = 3  # a play counts after so many seconds that were really played (of a short video: half of it)
 FASTEST = 2  # browsers' own controls go up to double speed
 SLACK_SECONDS = 2  # a cell counts when it is half played, and clocks round
 VISITS_PER_HOUR = 100  # of one delivery; a loop cannot fill the table
@@ -181,7 +181,7 @@ def _merge(visit: Visit, beacon: Beacon, delivery: Delivery, opened_at: int) -> 
         visit.verdict, visit.reason = Verdict.HUMAN, "gesture"
     elif beacon.started and visit.verdict == Verdict.LIKELY_AUTOMATED and not visit.is_sender:
         visit.reason = "play_without_gesture"
-    enough = min(PLAY_SECONDS, max(1, cells - 1))
+    enough = min(PLAY_SECONDS, max(1, cells // 2))
     if visit.played_at is None and beacon.started and watched >= enough and visit.verdict == Verdict.HUMAN:
         visit.played_at = timezone.now()
 

@@ -99,7 +99,7 @@ if (hero && video) {
       }
     }
     last = now;
-    if (!told && cells.size >= Math.min(FIRST, Math.max(1, Math.floor(video.duration) - 1))) {
+    if (!told && cells.size >= Math.min(FIRST, Math.max(1, Math.floor(Math.ceil(video.duration) / 2)))) {
       told = true;
       report();
     }

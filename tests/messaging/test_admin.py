@@ -135,6 +135,27 @@ def test_an_empty_password_stays_as_it_is_but_never_goes_to_another_server(signe
     assert provider.host == "smtp.relay.example"
 
 
+@pytest.mark.req("R364", "R365", "R366", "R367", "R368")
+def test_account_setup_takes_all_that_a_mail_server_needs(signed_in, ada, acme):
+    form = {
+        "organization": acme.pk,
+        "host": "smtp.relay.example",
+        "port": 465,
+        "security": "ssl",
+        "user": "pitch",
+        "password": "secret of the server",
+        "from_address": "videos@acme.test",
+        "from_name": "Acme",
+        "reply_to_address": "team@acme.test",
+    }
+    assert signed_in(ada).post(address(EmailProvider, "add"), form).status_code == 302
+    saved = EmailProvider.objects.get()
+    assert {name: getattr(saved, name) for name in form if name != "organization"} == {
+        name: value for name, value in form.items() if name != "organization"
+    }
+    assert saved.organization == acme
+
+
 def test_an_administrator_makes_settings_for_the_own_organization_only(signed_in, ada, acme, globex):
     client = signed_in(ada)
     form = {"name": "Ours", "host": "smtp.relay.example", "port": 465, "security": "ssl", "user": "u", "password": "p"}

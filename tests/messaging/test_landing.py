@@ -18,7 +18,7 @@ def delivery(alice):
     return make_delivery(make_message(alice, make_video(alice)))
 
 
-@pytest.mark.req("R372", "R391")
+@pytest.mark.req("R391")
 def test_page_greets_shows_the_video_the_text_and_the_sender(client, delivery, alice):
     alice.title, alice.phone = "Customer Success", "+49 40 5550 0142"
     alice.save()

@@ -72,7 +72,6 @@ def wait_until_loaded(page):
     wait_until(page, "document.querySelector('video').readyState >= 1")
 
 
-@pytest.mark.req("R390")
 def test_a_person_presses_play_and_is_counted(page, live_server, delivery):
     with beacons(page):
         page.goto(live_server.url + landing_path(delivery))
@@ -89,6 +88,16 @@ def test_a_person_presses_play_and_is_counted(page, live_server, delivery):
     assert visit.verdict == Verdict.HUMAN
     assert 3 <= visit.watched_seconds <= 5
     assert visit.device == "computer"
+
+
+def test_the_keyboard_is_a_person_too(page, live_server, delivery):
+    page.goto(live_server.url + landing_path(delivery))
+    wait_until_loaded(page)
+    page.locator("video").focus()
+    page.keyboard.press("Space")
+    with page.expect_response(lambda response: "beacon" in response.url and "[[0,3]" in response.request.post_data):
+        pass
+    assert Delivery.objects.get().played_at is not None
 
 
 @pytest.mark.abuse("A26")

@@ -34,7 +34,6 @@ def test_looking_changes_nothing(stranger, delivery):
     assert stranger.put(unsubscribe_path(delivery)).status_code == 405
 
 
-@pytest.mark.req("R391")
 @pytest.mark.abuse("A25")
 def test_one_click_of_a_mail_program(stranger, delivery):
     for _again in range(3):
