@@ -69,7 +69,7 @@ def install(name: str) -> None:
 
 def prepare(name: str) -> None:
     """Have a virtual environment with the dependencies of one lock."""
-    lock = VENV.parent / f".{VENV.name}.lock"
+    lock = VENV.parent / ".venv.lock"
     with lock.open("w") as held:
         try:
             import fcntl

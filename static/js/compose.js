@@ -52,7 +52,7 @@ async function saveOnce() {
   status.textContent = words.saving;
   let answer;
   try {
-    answer = await postJson(form.dataset.draftUrl, draft());
+    answer = await postJson(form.dataset.draftUrl, draft(), { keepalive: document.visibilityState === "hidden" });
   } catch {
     dirty = true;
     status.textContent = words.offline;

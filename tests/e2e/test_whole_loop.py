@@ -5,6 +5,7 @@ import time
 from email.utils import parseaddr
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import sign_in
 from tests.e2e.running import wait_until
@@ -53,14 +54,14 @@ def test_record_send_watch(pitch, browser_context):
     page.get_by_role("textbox", name="Subject").fill("Two answers in six seconds")
     message = page.get_by_role("textbox", name="Message")
     message.click()
-    message.press_sequentially("Thank you for the tour.")
+    with page.expect_response(lambda r: "/draft" in r.url and "for the tour." in (r.request.post_data or "")):
+        message.press_sequentially("Thank you for the tour.")
     page.get_by_text(re.compile(r"Draft saved")).wait_for()
-    page.wait_for_timeout(1200)
     page.reload()
     assert page.get_by_role("textbox", name="Subject").input_value() == "Two answers in six seconds"
     for name in ("Anna Torvald", "kofi@asante.example", "mara@lindqvist.example"):
         page.get_by_text(name).first.wait_for()
-    page.get_by_text("Thank you for the tour.").first.wait_for()
+    expect(page.get_by_role("textbox", name="Message")).to_contain_text("Thank you for the tour.")
 
     # Send, undo, send again.
     page.get_by_role("button", name="Send", exact=True).click()
