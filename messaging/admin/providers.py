@@ -96,7 +96,7 @@ class EmailProviderAdmin(TenantAdmin):
     allows_add = allows_change = allows_delete = True
     form = ProviderForm
     change_form_template = "admin/messaging/emailprovider/change_form.html"
-    list_display = ["title", "organization", "host", "port", "security", "has_password", "health", "tested_at"]
+    list_display = ["title", "organization", "host", "port", "security", "has_password", "health", "why", "tested_at"]
     list_select_related = ["organization"]
     ordering = ["-id"]
     fieldsets = [
@@ -139,8 +139,13 @@ class EmailProviderAdmin(TenantAdmin):
     def health(self, obj: EmailProvider) -> str:
         """Return whether it sends."""
         if obj.stopped_at:
-            return pill("stopped", _t("Stopped: %s") % cut(obj.stopped_reason, 60))
+            return pill("stopped")
         return pill("active" if obj.is_active else "inactive")
+
+    @admin.display(description=_("why it stopped"))
+    def why(self, obj: EmailProvider) -> str:
+        """Return the reason, cut to a row."""
+        return cut(obj.stopped_reason)
 
     def save_model(self, request: HttpRequest, obj: EmailProvider, form: Any, change: bool) -> None:
         """Save through the service that the command uses, too."""
