@@ -1,0 +1,1 @@
+"""Benchmarks: one module per subject; `run()` returns the lines of bench.json."""
