@@ -30,9 +30,6 @@ class AccountAdapter(DefaultAccountAdapter):
         message.organization = organization
         message.send()
 
-    def send_unknown_account_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Send nothing to addresses without an account: Pitch mails nobody who did not ask for it."""
-
     def reauthenticate(self, user: User, password: str) -> bool:
         """Say whether `password` is the signed-in user's own."""
         AuthenticationBackend.unstash_authenticated_user()

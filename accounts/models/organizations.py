@@ -42,7 +42,7 @@ class Organization(models.Model):
             RegexValidator(re.compile(r"^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$"), _("Use a–z, 0–9 and hyphens inside.")),
             check_slug,
         ],
-        help_text=_("Part of the address: <short name>.<base domain>."),
+        help_text=_("Part of the address, in front of the base domain."),
     )
     name = models.CharField(_("name"), max_length=120)
     partner_id = models.PositiveIntegerField(_("partner id"), unique=True, help_text=_("The number API clients know."))

@@ -45,7 +45,11 @@ def add_secrets(
     with transaction.atomic():
         locked = Organization.objects.select_for_update().get(pk=organization.pk)
         added = []
-        for kind, secret, stored in (("admin", admin, locked.admin_secrets), ("user", user, locked.user_secrets)):
+        kinds: tuple[tuple[str, str, list[str]], ...] = (
+            ("admin", admin, locked.admin_secrets),
+            ("user", user, locked.user_secrets),
+        )
+        for kind, secret, stored in kinds:
             if secret and secret not in stored:
                 stored.append(secret)
                 added.append(kind)

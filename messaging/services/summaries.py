@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
@@ -91,6 +92,7 @@ def summarize(messages: Iterable[Message]) -> dict[int, Summary]:
         names.setdefault(message_id, []).append(name or address)
     found = {key: Summary() for key in keys}
     for row in counts:
-        key = row.pop("message_id")
-        found[key] = Summary(**row, names=tuple(names.get(key, ())))
+        numbers: Any = {name: value for name, value in row.items() if name != "message_id"}
+        key = row["message_id"]
+        found[key] = Summary(**numbers, names=tuple(names.get(key, ())))
     return found

@@ -58,8 +58,8 @@ def home(request: HttpRequest) -> HttpResponse:
     last = list(rows.select_related("video").order_by("-sent_at")[:LAST])
     found = summaries.summarize(last)
     for message in last:
-        message.summary = found[message.pk]  # type: ignore[attr-defined]
+        message.summary = found[message.pk]
         if message.video and message.video.is_playable:
-            message.picture = media.poster_url(message.video)  # type: ignore[attr-defined]
+            message.picture = media.poster_url(message.video)
     context = {"greeting": greeting(user), "steps": checklist(user), "last": last, **limits_for(user)}
     return render(request, "messaging/home.html", context)

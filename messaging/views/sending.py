@@ -1,6 +1,7 @@
 """A message that was sent: undo, every address's state live, cancel, links for mailing by hand."""
 
 import hashlib
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -21,9 +22,11 @@ from videos.services import media
 from videos.views.library import with_urls
 
 
-def deliveries_of(message: Message) -> list[Delivery]:
+def deliveries_of(message: Message) -> list[Any]:
     """Return the rows of a message as the page shows them, with what people and machines did."""
-    rows = list(message.deliveries.select_related("provider").prefetch_related("visits").order_by("position", "id"))
+    rows: list[Any] = list(
+        message.deliveries.select_related("provider").prefetch_related("visits").order_by("position", "id")
+    )
     for row in rows:
         visits = [visit for visit in row.visits.all() if not visit.is_sender]
         row.human_visits = [visit for visit in visits if visit.verdict == Verdict.HUMAN]

@@ -43,6 +43,10 @@ class EncryptedTextField(models.TextField):
 class EncryptedJSONField(models.TextField):
     """A JSON value that stands in the database only as a Fernet token."""
 
+    # For django-stubs: a value is whatever JSON holds, not text.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         """Open and parse the stored token; raises crypto.WrongKey if no key fits."""
         return json.loads(crypto.decrypt(value)) if value else None
