@@ -11,6 +11,8 @@ os.environ.update(
     PITCH_ALLOWED_HOSTS="testserver,.pitch.test,localhost",
 )
 
+os.makedirs(os.path.join(_folder, "static"))
+
 from pitch.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -13,7 +13,7 @@ class BadSetting(Exception):
     """A setting of the environment cannot be used; the message names it and says what would work."""
 
 
-READ: dict[str, str] = {}
+READ: set[str] = set()
 
 
 class Environment:
@@ -27,7 +27,8 @@ class Environment:
 
     def raw(self, name: str) -> str | None:
         """Return the value of `name`, or the content of the file that `name`_FILE names, or None if unset or empty."""
-        READ.setdefault(name, "")
+        if self.values is os.environ:
+            READ.add(name)
         path = self.values.get(f"{name}_FILE", "")
         if path:
             try:
