@@ -81,7 +81,7 @@ def test_killed_in_the_middle_of_forty(pitch, take):
 
         # The 15th copy is counted by the server, but the worker dies before it hears of it.
         server.on_copy[15] = lambda: [os.kill(process, signal.SIGKILL) for process in worker_processes(pitch.data)]
-        draft = {**people, "subject": "Forty", "text_html": "<p>Hello</p>", "version": 0}
+        draft = {**people, "subject": "Forty", "text_html": "<p>Hello</p>", "video": video, "version": 0}
         saved = session.post(
             f"{pitch.url}/messages/{code}/draft",
             json=draft,
