@@ -126,7 +126,9 @@ class Worker:
             while not self.stopping:
                 for cluster in self.clusters:
                     if not cluster.keep():
-                        log.error("The worker stops: “%s” did not answer after %s starts.", cluster.name, FRUITLESS_STARTS)
+                        log.error(
+                            "The worker stops: “%s” did not answer after %s starts.", cluster.name, FRUITLESS_STARTS
+                        )
                         return 1
                 self._tick()
                 time.sleep(0.2)

@@ -36,6 +36,11 @@ def clean_html(html: str) -> str:
     ).strip()
 
 
+def from_editor(text: str) -> str:
+    """Return what the editor sent, clean: HTML as it is, and plain text (typed without scripts) as paragraphs."""
+    return clean_html(text if re.match(r"\s*<(p|ul|ol|blockquote|h[23])\b", text) else text_to_html(text))
+
+
 def text_to_html(text: str) -> str:
     """Return plain text as paragraphs (for a field that was filled without scripts)."""
     blocks = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())

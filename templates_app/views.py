@@ -7,7 +7,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.access import member, member_required
-from templates_app import sanitize
 from templates_app.services import signatures
 
 
@@ -17,8 +16,7 @@ def signature_edit(request: HttpRequest) -> HttpResponse:
     """Show and save the user's signature."""
     user = member(request)
     if request.method == "POST":
-        html = request.POST.get("html", "")
-        signatures.save_default(user, sanitize.text_to_html(html) if request.POST.get("text_is_plain") else html)
+        signatures.save_default(user, request.POST.get("html", ""))
         messages.success(request, _("Your signature is saved. It stands under your next message."))
         return redirect("templates_app:signature-edit")
     signature = signatures.default_for(user)

@@ -61,6 +61,8 @@ class Message(models.Model):
     language = models.CharField(max_length=10, default="en")
     # {"to": [{"name": str, "address": str}], "bcc": [...]}: as typed, also while an address is still wrong.
     draft = models.JSONField(default=dict, blank=True)
+    # Names and addresses of the draft's rows as plain text, for search.
+    draft_people = models.TextField(blank=True)
     draft_version = models.PositiveIntegerField(default=0)
     draft_saved_at = models.DateTimeField(null=True, blank=True)
 

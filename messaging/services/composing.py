@@ -176,7 +176,11 @@ def cancel(message: Message) -> tuple[int, int]:
     stopped = Delivery.objects.filter(message=message, state__in=Delivery.WAITING).update(
         state=Delivery.State.CANCELED, finished_at=now, updated_at=now
     )
-    gone = Delivery.objects.filter(message=message).exclude(state=Delivery.State.CANCELED).count()
+    gone = (
+        Delivery.objects.filter(message=message)
+        .exclude(state__in=[Delivery.State.CANCELED, Delivery.State.SKIPPED])
+        .count()
+    )
     if stopped:
         Message.objects.filter(pk=message.pk, canceled_at__isnull=True).update(canceled_at=now)
     if not Delivery.objects.filter(message=message, state__in=Delivery.OPEN).exists():

@@ -71,21 +71,25 @@ def save(message: Message, fields: DraftFields) -> Message:
             .first()
         )
     rows = {"to": [as_row(r) for r in fields.to[:MAX_KEPT]], "bcc": [as_row(r) for r in fields.bcc[:MAX_KEPT]]}
+    values: dict[str, Any] = {
+        "draft": rows,
+        "subject": one_line(fields.subject, MAX_SUBJECT),
+        "text_html": sanitize.from_editor(fields.text_html),
+        "with_signature": fields.with_signature,
+        "reply_to": one_line(fields.reply_to, 254),
+        "video": video,
+    }
+    people = "\n".join(f"{row['name']} {row['address']}" for kind in rows.values() for row in kind)
+    now = timezone.now()
     changed = Message.objects.filter(pk=message.pk, status=Message.Status.DRAFT, draft_version=fields.version).update(
-        draft=rows,
-        subject=one_line(fields.subject, MAX_SUBJECT),
-        text_html=sanitize.clean_html(fields.text_html),
-        with_signature=fields.with_signature,
-        reply_to=one_line(fields.reply_to, 254),
-        video=video,
-        draft_version=fields.version + 1,
-        draft_saved_at=timezone.now(),
-        updated_at=timezone.now(),
+        **values, draft_people=people, draft_version=fields.version + 1, draft_saved_at=now, updated_at=now
     )
     message.refresh_from_db()
     if not changed:
         if message.status != Message.Status.DRAFT:
             raise NotADraft(_("This message was sent already; it cannot be changed any more."))
+        if all(getattr(message, name) == value for name, value in values.items()):
+            return message  # the answer to this very save was lost on its way; nothing is stale
         raise StaleDraft(
             _("This draft was changed in another tab. Reload the page to see it; copy what you typed first.")
         )
@@ -133,5 +137,6 @@ def duplicate(message: Message) -> Message:
             with_signature=message.with_signature,
             reply_to=message.reply_to,
             draft=rows,
+            draft_people=message.draft_people,
             draft_saved_at=timezone.now(),
         )

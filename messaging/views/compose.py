@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.contrib import messages
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,12 +20,12 @@ from messaging.models import Message
 from messaging.services import composing, drafts, recipients
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
-from templates_app import sanitize
 from templates_app.services import signatures
 from videos.services import library
 from videos.views.library import with_urls
 
 MAX_BODY = 200_000
+TESTS_PER_MINUTE = 6
 
 
 def chip_of(parsed: ParsedAddress) -> dict[str, str]:
@@ -68,15 +69,12 @@ def fields_from_json(data: dict[str, Any]) -> DraftFields:
 def fields_from_form(request: HttpRequest, message: Message) -> DraftFields:
     """Return the draft of the page's form, also as it is without scripts: recipients are lists of text then."""
     post = request.POST
-    text = post.get("text_html", "")
-    if post.get("text_is_plain"):
-        text = sanitize.text_to_html(text)
     return DraftFields(
         version=message.draft_version,
         to=recipients.parse(post.get("to", "")),
         bcc=recipients.parse(post.get("bcc", "")),
         subject=post.get("subject", ""),
-        text_html=text,
+        text_html=post.get("text_html", ""),
         with_signature=post.get("with_signature") == "on",
         reply_to=post.get("reply_to", ""),
         video=post.get("video", ""),
@@ -109,7 +107,10 @@ def edit_page(
         for kind in ("to", "bcc")
     }
     signature = signatures.default_for(user)
+    ready, preflight = preflight_of(message)
     context = {
+        "ready": ready,
+        "preflight": preflight,
         "message": message,
         "video": with_urls(message.video) if message.video and message.video.deleted_at is None else None,
         "videos": [with_urls(v) for v in library.videos_for(user).filter(state="ready")[:12]],
@@ -171,14 +172,18 @@ def draft_save(request: HttpRequest, code: str) -> JsonResponse:
         return JsonResponse({"error": str(err), "version": message.draft_version}, status=409)
     assert message.draft_saved_at is not None
     saved = time_format(timezone.localtime(message.draft_saved_at), "H:i")
-    answer: dict[str, Any] = {"version": message.draft_version, "saved": _("Draft saved %(time)s") % {"time": saved}}
+    ready, preflight = preflight_of(message)
+    words = _("Draft saved %(time)s") % {"time": saved}
+    return JsonResponse({"version": message.draft_version, "saved": words, "ready": ready, "preflight": preflight})
+
+
+def preflight_of(message: Message) -> tuple[bool, str]:
+    """Return whether the draft could be sent now, and the sentence beside Send."""
     try:
         ready = composing.check(message)
-        answer["ready"] = True
-        answer["preflight"] = preflight_words(len(ready.to) + len(ready.bcc))
     except composing.CannotSend as err:
-        answer["ready"], answer["preflight"], answer["problems"] = False, err.sentences[0], err.sentences
-    return JsonResponse(answer)
+        return False, err.sentences[0]
+    return True, preflight_words(len(ready.to) + len(ready.bcc))
 
 
 def preflight_words(count: int) -> str:
@@ -196,6 +201,13 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
     if message.status != Message.Status.DRAFT:
         return redirect("messaging:message-detail", code)
     by_hand = request.POST.get("by_hand") == "yes"
+    seen = request.POST.get("version")
+    if seen is not None and seen != str(message.draft_version):
+        # What is on that page is not what would be sent: look again first.
+        messages.error(
+            request, _("This draft was changed in another tab. Nothing was sent; please look at it once more.")
+        )
+        return redirect("messaging:message-edit", code)
     try:
         if "subject" in request.POST:
             message = drafts.save(message, fields_from_form(request, message))
@@ -212,6 +224,10 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
 def message_test(request: HttpRequest, code: str) -> JsonResponse:
     """Send the draft to oneself."""
     user = member(request)
+    key = f"test-mails:{user.pk}"
+    cache.add(key, 0, 60)
+    if cache.incr(key) > TESTS_PER_MINUTE:
+        return JsonResponse({"error": _("That were many tests. Wait a minute before the next one.")}, status=429)
     try:
         composing.send_test(own_draft(request, code), user)
     except composing.CannotSend as err:

@@ -33,7 +33,7 @@ def message_list(request: HttpRequest) -> HttpResponse:
         rows = rows.exclude(status=Message.Status.DRAFT)
     if search:
         person = Q(deliveries__name__icontains=search) | Q(deliveries__address__icontains=search)
-        rows = rows.filter(Q(subject__icontains=search) | person | Q(draft__icontains=search)).distinct()
+        rows = rows.filter(Q(subject__icontains=search) | person | Q(draft_people__icontains=search)).distinct()
     page = Paginator(rows.order_by("-updated_at", "-pk"), PER_PAGE).get_page(request.GET.get("page"))
     found = summaries.summarize(page.object_list)
     for message in page.object_list:

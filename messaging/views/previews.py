@@ -53,7 +53,7 @@ def preview_mail(request: HttpRequest, code: str) -> HttpResponse:
     )
     if request.GET.get("part") == "text":
         return HttpResponse(rendered.text, content_type="text/plain; charset=utf-8")
-    return HttpResponse('<base target="_blank">' + rendered.html)
+    return HttpResponse(rendered.html.replace("<head>", '<head><base target="_blank">', 1))
 
 
 @member_required

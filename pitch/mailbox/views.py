@@ -75,7 +75,8 @@ def mail_html(request: HttpRequest, name: str) -> HttpResponse:
     if mail is None:
         raise Http404
     # Links open beside the mailbox, as a mail program opens the browser.
-    return HttpResponse('<base target="_blank">' + mail.html)
+    base = '<base target="_blank">'
+    return HttpResponse(mail.html.replace("<head>", f"<head>{base}", 1) if "<head>" in mail.html else base + mail.html)
 
 
 @demo_only

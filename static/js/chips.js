@@ -66,8 +66,9 @@ export class Chips {
 
   typed() {
     clearTimeout(this.timer);
+    this.close(); // what was suggested for other letters must not be taken for these
     const text = this.input.value.trim();
-    if (text.length < 2) return this.close();
+    if (text.length < 2) return;
     this.timer = setTimeout(() => this.search(text).catch(() => this.close()), 160);
   }
 
@@ -76,7 +77,8 @@ export class Chips {
     if (!answer.ok || this.input.value.trim() !== text) return this.close();
     const { results } = await answer.json();
     this.options = results.filter((row) => !this.isTaken(row.address.toLowerCase()));
-    this.active = this.options.length ? 0 : -1;
+    // Somebody who types an address means that address; a name is completed by the first suggestion.
+    this.active = this.options.length && !text.includes("@") ? 0 : -1;
     this.drawOptions();
   }
 
@@ -150,17 +152,17 @@ export class Chips {
 
   take(found) {
     const said = [];
+    const added = [];
     for (const row of found) {
       if (this.isTaken(row.key)) said.push(fill(this.words.duplicate, { address: row.address }));
       else if (this.rows.length >= this.limit) {
         said.push(fill(this.words.full, { limit: this.limit, address: row.address }));
-        this.refused = true;
       } else {
         this.rows.push(row);
-        if (said.length === 0) this.told = fill(this.words.added, { name: row.name || row.address });
+        added.push(fill(this.words.added, { name: row.name || row.address }));
       }
     }
-    this.draw(said);
+    this.draw(said.length ? said : added);
     this.box.dispatchEvent(new CustomEvent("chips:change", { bubbles: true }));
   }
 
@@ -173,6 +175,13 @@ export class Chips {
 
   replace(index, address) {
     const row = this.rows[index];
+    const key = address.toLowerCase();
+    if (key !== row.key && this.isTaken(key)) {
+      this.rows.splice(index, 1);
+      this.draw([fill(this.words.duplicate, { address })]);
+      this.box.dispatchEvent(new CustomEvent("chips:change", { bubbles: true }));
+      return;
+    }
     this.rows[index] = { ...row, address, key: address.toLowerCase(), suggestion: "", problem: "" };
     this.draw();
     this.box.dispatchEvent(new CustomEvent("chips:change", { bubbles: true }));

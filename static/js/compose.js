@@ -33,7 +33,7 @@ function draft() {
     to: rows("to"),
     bcc: rows("bcc"),
     subject: form.elements.subject.value,
-    text_html: "editorReady" in form.querySelector("[data-editor]").dataset ? source.value : source.value.replace(/\n/g, "<br>"),
+    text_html: source.value,
     with_signature: form.elements.with_signature.checked,
     reply_to: form.elements.reply_to.value,
     video: form.querySelector("[data-video]").value,
@@ -70,7 +70,10 @@ async function saveOnce() {
     status.textContent = words.signedOut;
     schedule(10_000);
   } else {
+    // Changed in another tab, sent already, or refused: nothing is saved, so nothing may be sent from here.
+    dirty = true;
     status.textContent = answer.body?.error ?? words.failed;
+    toast(status.textContent);
   }
 }
 
@@ -170,6 +173,7 @@ test.addEventListener("click", async () => {
   test.disabled = true;
   try {
     await save();
+    if (dirty) throw new Error("not saved");
     const { body } = await postJson(test.dataset.testUrl, {});
     toast(body?.said ?? body?.error ?? words.failed);
   } catch {
@@ -181,7 +185,10 @@ test.addEventListener("click", async () => {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const byHand = event.submitter?.name === "by_hand";
-  for (const field of Object.values(fields)) await field.finish();
+  for (const field of Object.values(fields)) {
+    await field.finish();
+    if (field.input.value.trim()) return field.input.focus(), toast(words.failed); // it could not be read: nobody is left out silently
+  }
   dirty = true;
   await save();
   if (dirty) return; // not saved: the status says why, and nothing is sent
@@ -191,12 +198,12 @@ form.addEventListener("submit", async (event) => {
   wish.action = form.action;
   const put = (name, value) => wish.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
   put("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+  put("version", String(version));
   if (byHand) put("by_hand", "yes");
   document.body.append(wish);
   wish.submit();
 });
 
 drawPeople();
-dirty = true;
-save(); // the first answer brings the preflight sentence
+refreshPreview();
 if (!state.to.length) fields.to.input.focus();

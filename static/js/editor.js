@@ -78,8 +78,6 @@ async function start(box) {
   });
   source.hidden = true;
   source.value = editor.getHTML();
-  // A form that was filled by scripts sends HTML; without them it says so and sends text.
-  source.form?.querySelector("[name=text_is_plain]")?.remove();
   box.dataset.editorReady = "";
 }
 

@@ -16,6 +16,6 @@ def save_default(user: User, html: str) -> Signature:
     signature, _made = Signature.objects.update_or_create(
         owner=user,
         is_default=True,
-        defaults={"organization": user.organization, "html": sanitize.clean_html(html)},
+        defaults={"organization": user.organization, "html": sanitize.from_editor(html)},
     )
     return signature
