@@ -19,19 +19,25 @@ def spoken_length(duration_ms: int | None) -> str:
     return landing.spoken_length(duration_ms) or ngettext("%d second", "%d seconds", 1) % 1
 
 
-def logo_url(organization: Organization) -> str:
-    """Return the absolute address of the organization's logo, or nothing."""
+def logo_url(organization: Organization, base: str) -> str:
+    """Return the address of the organization's logo below `base`, or nothing."""
     if not organization.logo:
         return ""
-    return hosts.base_url(organization) + reverse("accounts:brand-logo", args=[organization.code])
+    return base + reverse("accounts:brand-logo", args=[organization.code])
 
 
-def render(message: Message, *, recipient_name: str, landing_url: str, unsubscribe_url: str) -> RenderedMail:
-    """Render a Pitch message for one recipient; the same input renders the same bytes."""
+def render(
+    message: Message, *, recipient_name: str, landing_url: str, unsubscribe_url: str, base: str | None = None
+) -> RenderedMail:
+    """Render a Pitch message for one recipient; the same input renders the same bytes.
+
+    `base` is put before the pictures' paths: the organization's address, or "" in a preview, which may be looked at under
+    another name of this host.
+    """
     assert message.sender is not None
     organization, video = message.organization, message.video
     duration = video.duration_ms if video is not None else None
-    base = hosts.base_url(organization)
+    base = hosts.base_url(organization) if base is None else base
     context = MailContext(
         subject=message.subject or _("A video for you"),
         recipient_name=landing.first_name(recipient_name),
@@ -42,7 +48,7 @@ def render(message: Message, *, recipient_name: str, landing_url: str, unsubscri
         landing_url=landing_url,
         unsubscribe_url=unsubscribe_url,
         thumbnail_url=base + media.thumbnail_url(video) if video is not None else "",
-        logo_url=logo_url(organization),
+        logo_url=logo_url(organization, base),
         length=length_text(duration or 0),
         spoken_length=spoken_length(duration),
         palette=branding.palette(organization.brand_color),

@@ -50,6 +50,7 @@ def preview_mail(request: HttpRequest, code: str) -> HttpResponse:
         recipient_name=request.GET.get("as", "")[:120],
         landing_url=f"{base}/v/preview",
         unsubscribe_url=f"{base}/u/preview",
+        base="",
     )
     if request.GET.get("part") == "text":
         return HttpResponse(rendered.text, content_type="text/plain; charset=utf-8")

@@ -27,7 +27,7 @@ def text_part(mail):
 
 
 @pytest.mark.browser
-@pytest.mark.req("R389", "R390", "R391", "R378", "R380")
+@pytest.mark.req("R389", "R390", "R391", "R380")
 def test_record_send_watch(pitch, browser_context):
     page = browser_context.new_page()
     sign_in(page, pitch.url, "demo@acme.test", pitch.password)

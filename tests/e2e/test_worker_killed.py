@@ -62,7 +62,7 @@ def take(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.req("R375", "R376", "R377", "R379")
+@pytest.mark.req("R375", "R378")
 @pytest.mark.abuse("A39")
 def test_killed_in_the_middle_of_forty(pitch, take):
     server = Counting()

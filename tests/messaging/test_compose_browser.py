@@ -1,0 +1,203 @@
+"""Compose and the message page in a real browser: chips, saving while typing, copying."""
+
+import re
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from accounts.models import Person
+from messaging.models import EmailProvider, Message
+from messaging.services import composing, drafts, sending
+from messaging.services.drafts import DraftFields
+from messaging.services.recipients import ParsedAddress
+from tests.browser import sign_in
+from tests.conftest import PASSWORD
+from videos.models import Video
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def video(acme, alice):
+    return Video.objects.create(
+        organization=acme, owner=alice, state="ready", duration_ms=42_000, width=320, height=180, title="Two answers",
+        video_path="videos/x/video.mp4", poster_path="videos/x/poster.jpg", thumbnail_path="videos/x/thumbnail.jpg",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def draft(alice, video, acme):
+    EmailProvider.objects.create(organization=acme, host="127.0.0.1", port=2525, security="starttls")
+    return drafts.create(alice, video)
+
+
+def save(draft, subject=""):
+    """Save the draft as another tab would."""
+    draft.refresh_from_db()
+    anna = [ParsedAddress("Anna", "anna@torvald.example")]
+    fields = DraftFields(version=draft.draft_version, to=anna, subject=subject, video=draft.video.code)
+    return drafts.save(draft, fields)
+
+
+@pytest.fixture
+def compose(page, live_server, draft):
+    """The compose page of alice's draft."""
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    expect(page.get_by_role("toolbar")).to_be_visible()
+    return page
+
+
+def box(page, name):
+    return page.get_by_role("combobox", name=name, exact=True)
+
+
+def chips(page, name):
+    return page.get_by_role("list", name=f"In {name}").get_by_role("listitem")
+
+
+def paste(page, name, text):
+    box(page, name).evaluate(
+        """(field, text) => { const data = new DataTransfer(); data.setData('text', text);
+        field.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})) }""",
+        text,
+    )
+
+
+@pytest.mark.req("R376", "R377")
+def test_the_twenty_first_is_refused_at_once_and_said(compose):
+    for name in ("To", "Bcc"):
+        paste(compose, name, "\n".join(f"Person {n} <{name.lower()}{n}@many.example>" for n in range(21)))
+        expect(chips(compose, name)).to_have_count(20)
+        expect(compose.locator(f"#{name.lower()}-hint")).to_contain_text("At most 20 addresses fit here")
+        expect(compose.locator(f"#{name.lower()}-hint")).to_contain_text(f"{name.lower()}20@many.example was not added")
+        expect(compose.locator(f"#{name.lower()}-hint")).to_contain_text("20 of 20")
+
+
+def test_typed_pasted_removed_and_duplicates_pointed_out(compose):
+    to = box(compose, "To")
+    to.fill("anna@torvald.example")
+    to.press("Enter")
+    expect(chips(compose, "To")).to_have_count(1)
+    paste(compose, "To", '"Asante, Kofi" <kofi@asante.example>; priya@raman.example, ANNA@torvald.example')
+    expect(chips(compose, "To")).to_have_count(3)
+    expect(chips(compose, "To").nth(1)).to_contain_text("Asante, Kofi")
+    expect(compose.locator("#to-hint")).to_contain_text("in the list already")
+    box(compose, "Bcc").fill("kofi@asante.example")
+    box(compose, "Bcc").press("Tab")
+    expect(compose.locator("#bcc-hint")).to_contain_text("in the list already")
+    expect(chips(compose, "Bcc")).to_have_count(0)
+    to.press("Backspace")
+    expect(chips(compose, "To")).to_have_count(2)
+    compose.get_by_role("button", name="Remove anna@torvald.example").click()
+    expect(chips(compose, "To")).to_have_count(1)
+
+
+def test_a_typing_mistake_is_mended_with_one_click(compose):
+    to = box(compose, "To")
+    to.fill("ben@gmial.com")
+    to.press("Enter")
+    compose.get_by_text("Did you mean ben@gmail.com?").wait_for()
+    compose.get_by_role("button", name="Change it").click()
+    expect(chips(compose, "To")).to_contain_text("ben@gmail.com")
+    to.fill("not an address")
+    to.press("Enter")
+    expect(compose.locator(".mend--bad")).to_contain_text("not one e-mail address")
+
+
+def test_suggestions_by_keyboard_and_a_typed_address_wins(compose, acme):
+    Person.objects.create(
+        organization=acme, user_id="a", first_name="Anna", last_name="Torvald", email="anna@torvald.example"
+    )
+    to = box(compose, "To")
+    to.press_sequentially("anna")
+    expect(compose.get_by_role("option")).to_have_count(1)
+    expect(to).to_have_attribute("aria-expanded", "true")
+    to.press("Enter")
+    expect(chips(compose, "To")).to_contain_text("Anna Torvald")
+    Person.objects.create(
+        organization=acme, user_id="b", first_name="Jo", last_name="Anna", email="joanna@torvald.example"
+    )
+    with compose.expect_response(lambda r: "recipients/search" in r.url and "%40" in r.url):
+        to.press_sequentially("anna@t.example")
+    to.press("Enter")
+    expect(chips(compose, "To")).to_have_count(2)
+    expect(chips(compose, "To").nth(1)).to_contain_text("anna@t.example")
+
+
+def test_what_is_typed_survives_a_reload(compose, draft):
+    with compose.expect_response(lambda r: "/draft" in r.url and "Late words" in (r.request.post_data or "")):
+        compose.get_by_role("textbox", name="Subject").fill("Late words")
+    message = compose.get_by_role("textbox", name="Message")
+    message.click()
+    with compose.expect_response(lambda r: "/draft" in r.url and "bold" in (r.request.post_data or "")):
+        compose.get_by_role("button", name="Bold").click()
+        message.press_sequentially("bold")
+    compose.reload()
+    expect(compose.get_by_role("textbox", name="Subject")).to_have_value("Late words")
+    expect(compose.get_by_role("textbox", name="Message").locator("strong")).to_have_text("bold")
+
+
+def test_a_tab_that_is_behind_is_told_and_sends_nothing(compose, draft, alice):
+    save(draft, subject="Other tab")
+    compose.get_by_role("textbox", name="Subject").fill("This tab")
+    expect(compose.locator("[data-status]")).to_contain_text("changed in another tab")
+    compose.get_by_role("button", name="Send", exact=True).click()
+    expect(compose.locator("[data-status]")).to_contain_text("changed in another tab")
+    assert Message.objects.get().status == "draft"
+    assert Message.objects.get().subject == "Other tab"
+
+
+def test_the_preview_shows_the_mail_and_the_page_as_one_of_them(compose):
+    box(compose, "To").fill("Anna Torvald <anna@torvald.example>")
+    box(compose, "To").press("Enter")
+    frame = compose.frame_locator("[data-frame]")
+    expect(frame.get_by_text("Hi Anna,")).to_be_visible()
+    compose.get_by_text("Landing page", exact=True).click()
+    expect(frame.get_by_role("heading", name="Hi Anna")).to_be_visible()
+
+
+@pytest.fixture
+def by_hand(draft):
+    """A message whose links alice wants to mail herself."""
+    save(draft)
+    return composing.make_links(draft)
+
+
+def test_copy_for_outlook_puts_picture_and_link_on_the_clipboard(page, live_server, by_hand, browser_context):
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{by_hand.code}/")
+    page.get_by_role("button", name=re.compile("Copy for Outlook")).click()
+    expect(page.get_by_text("Copied. Paste it into your mail.")).to_be_visible()
+    html = page.evaluate(
+        "async () => { const [item] = await navigator.clipboard.read(); return (await item.getType('text/html')).text() }"
+    )
+    assert re.search(r'<a href="http://pitch\.test/v/\w', html)
+    assert "thumbnail.jpg" in html
+    assert "Play: video from Alice, 42 seconds" in html
+    page.get_by_role("button", name=re.compile("Copy the link")).click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('http://pitch.test/v/')")
+
+
+def test_a_refused_address_and_a_first_play_appear_by_themselves(page, live_server, draft):
+    drafts.save(
+        draft,
+        DraftFields(
+            version=0, to=[ParsedAddress("Anna", "anna@torvald.example")], subject="Hello", video=draft.video.code
+        ),
+    )
+    message = composing.send(draft)
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{message.code}/")
+    expect(page.get_by_text("Queued")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    delivery = message.deliveries.get()
+    delivery.state, delivery.reply_code, delivery.reply_text = "bounced", 550, "5.1.1 no such user"
+    delivery.save()
+    sending.complete(message.pk)
+    expect(page.get_by_text("550 5.1.1 no such user")).to_be_visible()
+    expect(page.get_by_text("Bounced")).to_be_visible()
+    delivery.played_at = timezone.now()
+    delivery.save()
+    expect(page.get_by_text("Anna watched")).to_be_visible(timeout=15_000)
