@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+import psycopg
+import redis
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,6 +39,38 @@ def wait_until(condition, seconds: float = 20.0, every: float = 0.1):
         time.sleep(every)  # polling another process: there is nothing to wait on
 
 
+class Servers:
+    """A database and a broker of its own for one installation, on the servers the suite runs on (none: SQLite)."""
+
+    taken = 0
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.admin = environment.get("DATABASE_URL", "")
+        self.name = ""
+        if self.admin.startswith("postgres"):
+            self.name = f"pitch_e2e_{secrets.token_hex(6)}"
+            self.execute(f'CREATE DATABASE "{self.name}"')
+            environment["DATABASE_URL"] = f"{self.admin.rpartition('/')[0]}/{self.name}"
+        if environment.get("REDIS_URL"):
+            # Numbers 1 to 8: each worker process of the suite has four, taken in turn.
+            worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
+            number = 1 + worker * 4 + Servers.taken % 4
+            Servers.taken += 1
+            environment["REDIS_URL"] = f"{environment['REDIS_URL'].rpartition('/')[0]}/{number}"
+            redis.Redis.from_url(environment["REDIS_URL"]).flushdb()
+
+    def execute(self, statement: str) -> None:
+        """Run one statement beside any transaction."""
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            connection.execute(statement)
+
+    def give_back(self) -> None:
+        """Drop the database."""
+        if self.name:
+            self.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+            self.name = ""
+
+
 class RunningPitch:
     """`./run` as a child process; `url`, `password` and `data` tell where it is."""
 
@@ -51,9 +86,7 @@ class RunningPitch:
             "MAILBOX_PORT": str(self.mailbox_port),
             **settings,
         }
-        if "DATABASE_URL" not in settings:
-            self.environment.pop("DATABASE_URL", None)
-            self.environment.pop("REDIS_URL", None)
+        self.servers = Servers(self.environment)
         self.output: list[str] = []
 
     def start(self, seconds: float = 120.0) -> "RunningPitch":
@@ -89,6 +122,7 @@ class RunningPitch:
             return self.process.wait(30)
         finally:
             self.process.stdout.close()
+            self.servers.give_back()
 
     def manage(self, *words: str) -> str:
         """Run a management command against the same installation; returns what it printed."""
