@@ -6,7 +6,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from videos import storage
-from videos.models import Video, VideoQuerySet
+from videos.models import Upload, Video, VideoQuerySet
+from videos.services import uploads
 
 # What deleting a video means for others, as sentences. messaging fills this: it knows who was sent what, and imports point down.
 consequences: list[Callable[[Video], list[str]]] = []
@@ -38,4 +39,7 @@ def consequences_of(video: Video) -> list[str]:
 def delete(video: Video) -> None:
     """Delete a video: its links are dead at once, its files are removed, its row stays for the messages it was in."""
     Video.objects.filter(pk=video.pk).update(deleted_at=timezone.now(), updated_at=timezone.now())
+    upload = Upload.objects.filter(video=video, finished_at__isnull=True).select_related("video").first()
+    if upload is not None:
+        uploads.terminate(upload)
     storage.remove_files(video)

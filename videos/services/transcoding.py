@@ -119,7 +119,8 @@ def convert_held(video: Video, folder: Path) -> None:
         log.warning("Converting video %s failed: %s", video.code, err)
         permanent = any(words in str(err) for words in PERMANENT)
         if permanent or video.attempts >= MAX_ATTEMPTS:
-            fail(video, "This video could not be converted: the file is damaged or uses a format Pitch cannot read.")
+            sentence = "This video could not be converted: the file is damaged or uses a format Pitch cannot read."
+            fail(video, sentence, keeps_original=not permanent)
 
 
 def check_length(video: Video, duration_ms: int | None) -> None:
@@ -186,11 +187,18 @@ def publish(video: Video, rendition: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def fail(video: Video, sentence: str) -> None:
-    """Write on the row why there is no video, and leave nothing else behind."""
-    storage.remove_files(video)
+def fail(video: Video, sentence: str, *, keeps_original: bool = False) -> None:
+    """Write on the row why there is no video, and leave nothing else behind.
+
+    `keeps_original`: the fault may be ours (a full disk, a crash), so what was recorded stays for `retry` until it is purged.
+    """
+    original = video.original_path if keeps_original else ""
+    if keeps_original:
+        shutil.rmtree(storage.work_folder_of(video), ignore_errors=True)
+    else:
+        storage.remove_files(video)
     Video.objects.filter(pk=video.pk).update(
-        state=Video.State.FAILED, error=sentence[:500], original_path="", updated_at=timezone.now()
+        state=Video.State.FAILED, error=sentence[:500], original_path=original, updated_at=timezone.now()
     )
 
 
@@ -198,7 +206,9 @@ def retry(video: Video) -> bool:
     """Convert a failed video again if its original is still there; returns whether it is."""
     if not video.original_path or not storage.absolute(video.original_path).exists():
         return False
-    Video.objects.filter(pk=video.pk).update(state=Video.State.PROCESSING, attempts=0, error="")
+    Video.objects.filter(pk=video.pk).update(
+        state=Video.State.PROCESSING, attempts=0, error="", progress=0, updated_at=timezone.now()
+    )
     wake("videos.tasks.convert", video.pk, cluster="video")
     return True
 
@@ -210,13 +220,13 @@ def recover() -> int:
     ).select_related("organization")
     count = 0
     for video in late[:50]:
-        if video.attempts >= MAX_ATTEMPTS:
-            fail(video, "This video could not be converted. Upload it again, or record it anew.")
-            continue
         try:
-            with hold(video):
-                pass
+            with hold(video):  # nobody works on it: a long conversion is not a lost one
+                spent = video.attempts >= MAX_ATTEMPTS
         except Busy:
+            continue
+        if spent:
+            fail(video, "This video could not be converted. Your administrator can try again.", keeps_original=True)
             continue
         Video.objects.filter(pk=video.pk).update(updated_at=timezone.now())
         wake("videos.tasks.convert", video.pk, cluster="video")

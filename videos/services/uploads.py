@@ -67,9 +67,11 @@ def create(
             429, _("You have %(count)d unfinished uploads. Finish or delete one first.") % {"count": MAX_OPEN_PER_USER}
         )
     source = source if source in Video.Source.values else Video.Source.UPLOADED
+    # What the recorder calls its file says nothing; an unnamed recording is shown by its day.
+    named = title or (file_name if source == Video.Source.UPLOADED else "")
     with transaction.atomic():
         video = Video.objects.create(
-            organization=owner.organization, owner=owner, source=source, title=clean_title(title or file_name)
+            organization=owner.organization, owner=owner, source=source, title=clean_title(named)
         )
         upload = Upload(
             organization=owner.organization,
@@ -97,11 +99,38 @@ def clean_title(text: str) -> str:
     return name.strip()[:200]
 
 
-def lock(upload: Upload) -> bool:
-    """Take the upload for one request; False if another request holds it (a hold ends by itself after 60 s)."""
-    now = timezone.now()
-    free = Q(locked_until__isnull=True) | Q(locked_until__lt=now)
-    return bool(Upload.objects.filter(free, pk=upload.pk).update(locked_until=now + LOCK))
+class Hold:
+    """One request's hold on an upload. It ends by itself after 60 s, so who is slow renews it and notices when it was lost."""
+
+    def __init__(self, upload: Upload) -> None:
+        """Take the upload; raises UploadRefused (423) if another request holds it."""
+        self.pk = upload.pk
+        now = timezone.now()
+        free = Q(locked_until__isnull=True) | Q(locked_until__lt=now)
+        self.until = now + LOCK
+        if not Upload.objects.filter(free, pk=self.pk).update(locked_until=self.until):
+            raise self.lost()
+
+    @staticmethod
+    def lost() -> UploadRefused:
+        """Return the refusal of a request that may not write (any more)."""
+        return UploadRefused(423, _("Another request is writing to this upload. Try again in a moment."))
+
+    def renew(self) -> None:
+        """Make sure the upload is still held; raises UploadRefused (423) if another request took it meanwhile."""
+        now = timezone.now()
+        if self.until - now > LOCK * 0.75:
+            return
+        if not Upload.objects.filter(pk=self.pk, locked_until=self.until).update(locked_until=now + LOCK):
+            raise self.lost()
+        self.until = now + LOCK
+
+    def commit(self, offset: int) -> None:
+        """Write the new offset and let go; a hold that was lost meanwhile writes nothing."""
+        expires = timezone.now() + timedelta(days=settings.UPLOAD_KEEP_DAYS)
+        Upload.objects.filter(pk=self.pk, locked_until=self.until).update(
+            offset=offset, locked_until=None, expires_at=expires
+        )
 
 
 def append(upload: Upload, piece: Piece) -> Upload:
@@ -110,8 +139,7 @@ def append(upload: Upload, piece: Piece) -> Upload:
     Returns the upload as it is now; whatever arrived of a broken piece is kept. Raises UploadRefused: 423 another request
     writes, 409 the piece begins elsewhere, 413 too large, 410 finished or gone.
     """
-    if not lock(upload):
-        raise UploadRefused(423, _("Another request is writing to this upload. Try again in a moment."))
+    hold = Hold(upload)
     try:
         upload.refresh_from_db()
         if upload.finished_at is not None or upload.video.deleted_at is not None:
@@ -121,13 +149,9 @@ def append(upload: Upload, piece: Piece) -> Upload:
         limit = upload.length if upload.length is not None else settings.VIDEO_MAX_BYTES
         if piece.length is not None and upload.offset + piece.length > limit:
             raise too_large()
-        upload.offset = write(upload, piece.body, limit)
+        upload.offset = write(upload, piece.body, limit, hold)
     finally:
-        Upload.objects.filter(pk=upload.pk).update(
-            offset=upload.offset,
-            locked_until=None,
-            expires_at=timezone.now() + timedelta(days=settings.UPLOAD_KEEP_DAYS),
-        )
+        hold.commit(upload.offset)
     if upload.length is not None and upload.offset == upload.length:
         finish(upload, upload.length)
     elif upload.length is None:
@@ -135,8 +159,11 @@ def append(upload: Upload, piece: Piece) -> Upload:
     return upload
 
 
-def write(upload: Upload, body: IO[bytes], limit: int) -> int:
-    """Append `body` to the upload's file in slices; returns the new end. Raises UploadRefused (413) beyond `limit` bytes."""
+def write(upload: Upload, body: IO[bytes], limit: int, hold: Hold) -> int:
+    """Append `body` to the upload's file in slices; returns the new end.
+
+    Raises UploadRefused: 413 beyond `limit` bytes, 423 if the hold was lost while the body was slow.
+    """
     end = upload.offset
     with storage.absolute(upload.path).open("r+b") as file:
         file.truncate(upload.offset)
@@ -148,6 +175,7 @@ def write(upload: Upload, body: IO[bytes], limit: int) -> int:
                 break  # the connection broke: what arrived is kept, the client asks for the offset and goes on
             if not data:
                 break
+            hold.renew()
             if end + len(data) > limit:
                 upload.offset = end
                 raise too_large()
@@ -158,8 +186,9 @@ def write(upload: Upload, body: IO[bytes], limit: int) -> int:
 
 def start_following(upload: Upload) -> None:
     """Wake the converter once the first piece of a recording is here, so that it works while the rest arrives."""
-    woken = Video.objects.filter(pk=upload.video_id, progress=0, state=Video.State.RECEIVING).update(progress=1)
-    if woken and upload.offset:
+    if not upload.offset:
+        return
+    if Video.objects.filter(pk=upload.video_id, progress=0, state=Video.State.RECEIVING).update(progress=1):
         wake("videos.tasks.follow", upload.pk, cluster="video")
 
 
@@ -205,8 +234,17 @@ def purge() -> int:
     for upload in abandoned[:500]:
         terminate(upload)
         count += 1
+    forget_originals()
     remove_strays()
     return count
+
+
+def forget_originals() -> None:
+    """Delete what was kept of failed conversions for another try, UPLOAD_KEEP_DAYS after they failed."""
+    old = timezone.now() - timedelta(days=settings.UPLOAD_KEEP_DAYS)
+    for video in Video.objects.filter(state=Video.State.FAILED, updated_at__lt=old).exclude(original_path="")[:500]:
+        storage.remove_files(video)
+        Video.objects.filter(pk=video.pk).update(original_path="")
 
 
 def remove_strays() -> None:

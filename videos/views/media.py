@@ -75,7 +75,9 @@ def file_response(request: HttpRequest, path: Path, content_type: str, etag: str
     headers = {"ETag": etag, "Last-Modified": http_date(stat.st_mtime), "Accept-Ranges": "bytes"}
     if etag in [part.strip().removeprefix("W/") for part in request.headers.get("If-None-Match", "").split(",")]:
         return HttpResponse(status=304, headers=headers)
-    wanted = parse_range(request.headers["Range"], stat.st_size) if "Range" in request.headers else None
+    # Ranges are defined for GET alone (RFC 9110 §14.2).
+    asked = request.headers.get("Range") if request.method == "GET" else None
+    wanted = parse_range(asked, stat.st_size) if asked else None
     if wanted is not None and not range_applies(request, etag, stat.st_mtime):
         wanted = None
     if isinstance(wanted, str):

@@ -1,0 +1,58 @@
+"""Tiny takes made by ffmpeg's own test sources, once for each process of the suite."""
+
+import subprocess
+
+import pytest
+
+from videos import ffmpeg
+
+PICTURE = "testsrc2=size={size}:rate=15:duration={seconds}"
+SOUND = ["-f", "lavfi", "-i", "sine=frequency=440:duration={seconds}"]
+VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k"]
+H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "15"]
+KINDS = {
+    # name: (ending, size, sound, codecs)
+    "webm": ("webm", "320x180", True, [*VP8, "-c:a", "libopus"]),
+    "matroska": ("mkv", "320x180", True, [*H264, "-c:a", "libopus"]),
+    "mp4": ("mp4", "320x180", True, [*H264, "-c:a", "aac", "-metadata", "title=Home of Anna", "-metadata", "location=+48+11/"]),
+    "silent": ("webm", "320x180", False, VP8),
+    "portrait": ("webm", "180x320", True, [*VP8, "-c:a", "libopus"]),
+    "large": ("mp4", "1920x1080", False, H264),
+    "rough": ("mkv", "1280x720", False, ["-c:v", "mjpeg", "-q:v", "2", "-vf", "noise=alls=60:allf=t"]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_take(tmp_path_factory):
+    """Return a function: (kind, seconds=2) -> path of a take; each is made once."""
+    folder = tmp_path_factory.mktemp("takes")
+
+    def make(kind, seconds=2):
+        ending, size, has_sound, codecs = KINDS[kind]
+        path = folder / f"{kind}-{seconds}.{ending}"
+        if not path.exists():
+            sound = [word.format(seconds=seconds) for word in SOUND] if has_sound else []
+            source = PICTURE.format(size=size, seconds=seconds)
+            command = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", source, *sound, *codecs, str(path)]
+            subprocess.run([ffmpeg.executable(), *command], check=True, timeout=60)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def alice_client(signed_in, alice):
+    """A client alice is signed in with."""
+    return signed_in(alice)
+
+
+@pytest.fixture
+def client_of(alice_client, settings):
+    """Return a function: user -> another client, signed in."""
+
+    def sign_in(user):
+        other = type(alice_client)()
+        other.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
+        return other
+
+    return sign_in
