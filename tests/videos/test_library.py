@@ -46,6 +46,7 @@ def test_search_by_name(alice_client, alice, video):
     page = page_of(alice_client, "/videos/?q=quarter")
     assert "Quarterly review" in page
     assert "Two answers" not in page
+    assert "Quarterly review" in page_of(alice_client, "/videos/?q=%00quarter")
     assert "No video has that name" in page_of(alice_client, "/videos/?q=nothing")
 
 

@@ -38,7 +38,12 @@ def follow(upload_id: int) -> bool:
         return False
     try:
         with transcoding.hold(upload.video) as folder:
-            return Follower(upload, facts, folder).run()
+            follower = Follower(upload, facts, folder)
+            is_ready = follower.run()
+            if follower.gave_up_waiting:
+                # A long pause: the next piece starts another follower, which catches up from the beginning.
+                Video.objects.filter(pk=upload.video_id, state=Video.State.RECEIVING).update(progress=0)
+            return is_ready
     except transcoding.Busy:
         return False
 
@@ -55,6 +60,7 @@ class Follower:
         self.folder = folder
         self.clock = clock
         self.live = folder / "live.mp4"
+        self.gave_up_waiting = False
 
     def run(self) -> bool:
         """Feed until the upload is finished, then publish; returns whether that worked."""
@@ -78,7 +84,7 @@ class Follower:
             )
             try:
                 complete = self._feed(encoder)
-            except BrokenPipeError:
+            except OSError:  # the encoder died, or the take was dropped before its file was opened
                 complete = False
             finally:
                 if encoder.stdin is not None:
@@ -117,7 +123,8 @@ class Follower:
                 encoder.stdin.flush()
                 if row["finished_at"] is not None and sent == row["offset"]:
                     return True
-                if encoder.poll() is not None or self.clock() - last_growth > IDLE_SECONDS:
+                self.gave_up_waiting = self.clock() - last_growth > IDLE_SECONDS
+                if encoder.poll() is not None or self.gave_up_waiting:
                     return False
                 time.sleep(POLL)
 

@@ -78,8 +78,9 @@ def create(
             owner=owner,
             video=video,
             length=length,
-            file_name=file_name[:255],
-            mime_type=mime_type[:100],
+            # PostgreSQL takes no NUL in a text.
+            file_name=file_name.replace("\0", "")[:255],
+            mime_type=mime_type.replace("\0", "")[:100],
             expires_at=timezone.now() + timedelta(days=settings.UPLOAD_KEEP_DAYS),
         )
         upload.path = storage.upload_path(upload)

@@ -35,7 +35,7 @@ def with_urls(video: Video) -> Video:
 @require_safe
 def video_list(request: HttpRequest) -> HttpResponse:
     """List own videos, newest first."""
-    search = request.GET.get("q", "").strip()
+    search = request.GET.get("q", "").replace("\0", "").strip()
     rows = library.videos_for(member(request))
     if search:
         rows = rows.filter(title__icontains=search)
