@@ -4,6 +4,7 @@ Neither Django nor CPython's mail package may be trusted alone with headers: nam
 line ends have both got through. So values are checked before, and the finished bytes are read back after.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,7 +121,9 @@ def build(letter: Letter) -> bytes:
     multipart/alternative with the text part first (R382). Raises BadHeader, also if the finished bytes read back differently.
     """
     headers = headers_of(letter)
-    body = MIMEMultipart("alternative")
+    # From the Message-ID and not random, so that a retry sends the same bytes.
+    boundary = f"=_{hashlib.sha256(letter.message_id.encode()).hexdigest()[:40]}"
+    body = MIMEMultipart("alternative", boundary=boundary)
     for kind, content in (("plain", letter.text), ("html", letter.html)):
         part = MIMEText("", kind)
         part.replace_header("Content-Type", f'text/{kind}; charset="utf-8"')

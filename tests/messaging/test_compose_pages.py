@@ -1,0 +1,383 @@
+"""Compose, lists and the message page by their URLs, and the provisioning of a mail server."""
+
+import json
+import re
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from messaging.models import Delivery, EmailProvider, Message
+from messaging.services import composing, drafts, recipients
+from messaging.services.drafts import DraftFields
+from messaging.services.recipients import ParsedAddress
+from tests.conftest import make_user
+from videos.models import Video
+
+
+@pytest.fixture
+def video(acme, alice):
+    return Video.objects.create(
+        organization=acme, owner=alice, state="ready", duration_ms=42_000, width=320, height=180, title="Take",
+        video_path="x/video.mp4", poster_path="x/poster.jpg", thumbnail_path="x/thumbnail.jpg",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def draft(alice, video, acme):
+    EmailProvider.objects.create(organization=acme, host="mail.example", port=587)
+    return drafts.create(alice, video)
+
+
+def save(client, draft, **fields):
+    draft.refresh_from_db()
+    values = {
+        "version": draft.draft_version,
+        "video": draft.video.code,
+        "subject": "Hello",
+        "to": [],
+        "bcc": [],
+        **fields,
+    }
+    return client.post(f"/messages/{draft.code}/draft", json.dumps(values), content_type="application/json")
+
+
+def people(count, word="p"):
+    return [{"name": "", "address": f"{word}{n}@many.example"} for n in range(count)]
+
+
+class TestLimits:
+    @pytest.mark.req("R376")
+    def test_twenty_recipients_are_sent_and_the_21st_is_refused_before_anything_is(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        save(client, draft, to=people(21))
+        answer = client.post(f"/messages/{draft.code}/send")
+        assert answer.status_code == 422
+        assert "To holds 21 addresses; at most 20 are allowed. Take 1 out." in answer.content.decode()
+        assert not Delivery.objects.exists()
+        draft.refresh_from_db()
+        assert (draft.status, len(draft.draft["to"])) == ("draft", 21)  # nothing typed is lost
+        save(client, draft, to=people(20))
+        assert client.post(f"/messages/{draft.code}/send").status_code == 302
+        assert Delivery.objects.count() == 20
+
+    @pytest.mark.req("R377")
+    def test_twenty_bcc_are_sent_and_the_21st_is_refused_before_anything_is(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        save(client, draft, to=people(20), bcc=people(21, "b"))
+        answer = client.post(f"/messages/{draft.code}/send")
+        assert answer.status_code == 422
+        assert "Bcc holds 21 addresses" in answer.content.decode()
+        assert not Delivery.objects.exists()
+        save(client, draft, to=people(20), bcc=people(20, "b"))
+        client.post(f"/messages/{draft.code}/send")
+        assert Delivery.objects.filter(kind="bcc").count() == 20
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"to": []}, "Nobody is named yet"),
+        ({"to": [{"address": "nonsense"}]}, "is not one e-mail address"),
+        ({"to": people(1) + people(1)}, "in the list twice"),
+        ({"to": people(1), "bcc": [{"address": "P0@MANY.example"}]}, "in the list twice"),
+        ({"to": people(1), "subject": "  "}, "The subject is empty"),
+        ({"to": people(1), "reply_to": "x"}, "The reply address cannot be used"),
+        ({"to": people(1), "video": ""}, "There is no video"),
+        ({"to": [{"address": "a@x.example, b@x.example"}]}, "is not one e-mail address"),
+    ],
+)
+def test_what_stands_against_sending_is_said_and_nothing_goes(signed_in, alice, draft, fields, words):
+    client = signed_in(alice)
+    saved = save(client, draft, **fields)
+    assert saved.json()["ready"] is False
+    answer = client.post(f"/messages/{draft.code}/send")
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.req("R422")
+def test_without_a_mail_server_nothing_is_sent_and_it_says_why(signed_in, alice, draft):
+    EmailProvider.objects.all().delete()
+    client = signed_in(alice)
+    save(client, draft, to=people(1))
+    answer = client.post(f"/messages/{draft.code}/send")
+    assert "has no mail server yet" in answer.content.decode()
+
+
+def test_a_video_that_is_not_ready_is_waited_for(signed_in, alice, draft, video):
+    Video.objects.update(state="processing")
+    client = signed_in(alice)
+    save(client, draft, to=people(1))
+    assert "still being converted" in client.post(f"/messages/{draft.code}/send").content.decode()
+
+
+class TestSaving:
+    def test_a_stale_tab_is_told_and_changes_nothing(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        assert save(client, draft, subject="One").json()["version"] == 1
+        stale = {"version": 0, "subject": "Two", "to": [], "bcc": [], "video": ""}
+        answer = client.post(f"/messages/{draft.code}/draft", json.dumps(stale), content_type="application/json")
+        assert answer.status_code == 409
+        assert "another tab" in answer.json()["error"]
+        draft.refresh_from_db()
+        assert draft.subject == "One"
+
+    def test_an_answer_that_was_lost_is_no_conflict(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        fields = {"version": 0, "subject": "One", "to": people(1), "bcc": [], "video": draft.video.code}
+        for _twice in range(2):
+            answer = client.post(f"/messages/{draft.code}/draft", json.dumps(fields), content_type="application/json")
+            assert (answer.status_code, answer.json()["version"]) == (200, 1)
+
+    def test_send_of_another_version_sends_nothing(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        save(client, draft, to=people(1))
+        answer = client.post(f"/messages/{draft.code}/send", {"version": "0"})
+        assert answer["Location"] == f"/messages/{draft.code}/edit"
+        assert not Delivery.objects.exists()
+
+    @pytest.mark.abuse("A7")
+    def test_what_is_written_is_cleaned(self, signed_in, alice, draft):
+        text = (
+            '<p onclick="x()">Hi <script>alert(1)</script><img src=x onerror=y><a href="javascript:z">a</a>'
+            '<a href="//evil.example">b</a><a href="https://good.example/">c</a></p><iframe src="//e"></iframe><style>p{}</style>'
+        )
+        save(signed_in(alice), draft, text_html=text)
+        draft.refresh_from_db()
+        for bad in ("onclick", "script", "img", "javascript", "//evil", "iframe", "style"):
+            assert bad not in draft.text_html
+        assert '<a href="https://good.example/"' in draft.text_html
+
+    @pytest.mark.abuse("A5")
+    def test_line_breaks_never_reach_a_header(self, signed_in, alice, draft):
+        save(
+            signed_in(alice),
+            draft,
+            subject="Hello\r\nBcc: spy@evil.example",
+            to=[{"name": "A\nB", "address": "a@x.example"}],
+        )
+        draft.refresh_from_db()
+        assert draft.subject == "Hello  Bcc: spy@evil.example"
+        assert draft.draft["to"][0]["name"] == "A B"
+
+    @pytest.mark.parametrize("body", ["", "[]", "{}", '{"version": "x"}', "null", "\xff"])
+    def test_nonsense_is_answered_in_words(self, signed_in, alice, draft, body):
+        answer = signed_in(alice).post(f"/messages/{draft.code}/draft", body, content_type="application/json")
+        assert answer.status_code == 400
+        assert answer.json()["error"].endswith(".")
+
+    def test_somebody_elses_video_is_not_taken(self, signed_in, alice, bob, draft, acme):
+        other = Video.objects.create(organization=acme, owner=bob)
+        save(signed_in(alice), draft, video=other.code)
+        draft.refresh_from_db()
+        assert draft.video is None
+
+
+def test_without_scripts_a_form_is_enough(signed_in, alice, video, acme):
+    EmailProvider.objects.create(organization=acme, host="mail.example", port=587)
+    client = signed_in(alice)
+    page = client.post("/messages/new", {"video": video.code})
+    code = page["Location"].split("/")[2]
+    form = {
+        "to": "Anna <anna@torvald.example>, kofi@asante.example",
+        "bcc": "mara@lindqvist.example",
+        "subject": "Hello",
+        "text_html": "Line one\n\nLine <two>",
+        "video": video.code,
+    }
+    answer = client.post(f"/messages/{code}/send", form)
+    assert answer["Location"] == f"/messages/{code}/"
+    message = Message.objects.get()
+    assert message.text_html == "<p>Line one</p><p>Line &lt;two&gt;</p>"
+    assert list(message.deliveries.values_list("name", "address", "kind")) == [
+        ("Anna", "anna@torvald.example", "primary"),
+        ("", "kofi@asante.example", "primary"),
+        ("", "mara@lindqvist.example", "bcc"),
+    ]
+    page = client.get(f"/messages/{code}/").content.decode()
+    assert re.search(r"<button[^>]*>\s*Undo\s*</button>", page)
+    assert client.post(f"/messages/{code}/undo")["Location"] == f"/messages/{code}/edit"
+    assert "anna@torvald.example" in client.get(f"/messages/{code}/edit").content.decode()
+    assert not Delivery.objects.exists()
+
+
+class TestPages:
+    def sent(self, draft, to, subject="Hello"):
+        draft = drafts.create(draft.sender, draft.video)
+        drafts.save(draft, DraftFields(version=0, to=to, subject=subject, video=draft.video.code))
+        return composing.send(draft)
+
+    def test_lists_search_and_count_people(self, signed_in, alice, bob, draft, django_assert_max_num_queries):
+        message = self.sent(
+            draft, [ParsedAddress("Anna Torvald", "anna@torvald.example"), ParsedAddress("", "kofi@asante.example")]
+        )
+        Delivery.objects.filter(name="Anna Torvald").update(state="accepted", played_at=timezone.now())
+        for number in range(30):
+            self.sent(draft, [ParsedAddress("", f"x{number}@many.example")], f"Number {number}")
+        client = signed_in(alice)
+        with django_assert_max_num_queries(12):
+            page = client.get("/messages/")
+        assert len(page.context["page"].object_list) == 25
+        for words in ("Torvald", "asante", "hello"):
+            found = client.get("/messages/", {"q": words, "show": "sent"}).context["page"].object_list
+            assert [row.pk for row in found][-1:] == [message.pk], words
+        (row,) = client.get("/messages/", {"q": "torvald"}).context["page"].object_list
+        assert (row.summary.watched, row.summary.total) == (1, 2)
+        assert list(client.get("/messages/?show=drafts").context["page"].object_list) == [draft]
+        assert not client.get("/messages/", {"q": "address"}).context["page"].object_list
+        client.force_login(bob)
+        assert not client.get("/messages/").context["page"].object_list
+
+    def test_rows_come_only_when_something_changed(self, signed_in, alice, draft):
+        message = self.sent(draft, [ParsedAddress("Anna", "anna@torvald.example")])
+        client = signed_in(alice)
+        first = client.get(f"/messages/{message.code}/rows")
+        seen = re.search(r"seen=(\w+)", first.content.decode())[1]
+        assert client.get(f"/messages/{message.code}/rows?seen={seen}").status_code == 204
+        Delivery.objects.update(state="bounced", reply_code=550, reply_text="5.1.1 <b>gone</b>")
+        after = client.get(f"/messages/{message.code}/rows?seen={seen}")
+        assert after.status_code == 200
+        assert "550 5.1.1 &lt;b&gt;gone&lt;/b&gt;" in after.content.decode()
+
+    def test_drafts_can_be_deleted_and_sent_ones_used_again(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        message = self.sent(draft, [ParsedAddress("Anna", "anna@torvald.example")])
+        assert client.post(f"/messages/{message.code}/delete").status_code == 404
+        again = client.post(f"/messages/{message.code}/duplicate")["Location"].split("/")[2]
+        assert Message.objects.get(code=again).draft["to"][0]["address"] == "anna@torvald.example"
+        client.post(f"/messages/{draft.code}/delete")
+        assert not Message.objects.filter(pk=draft.pk).exists()
+
+    @pytest.mark.abuse("A45")
+    def test_previews_run_nothing_and_count_nothing(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        for kind in ("mail", "landing"):
+            answer = client.get(f"/messages/{draft.code}/preview/{kind}", {"as": "Anna <b>Torvald</b>"})
+            assert "script-src 'none'" in answer["Content-Security-Policy"]
+            assert "sandbox" in answer["Content-Security-Policy"]
+            assert "Anna" in answer.content.decode()
+            assert "<b>Torvald" not in answer.content.decode()
+
+    def test_home_says_what_is_to_do_and_who_watched(self, signed_in, alice, draft, django_assert_max_num_queries):
+        self.sent(draft, [ParsedAddress("Anna", "anna@torvald.example")])
+        Delivery.objects.update(played_at=timezone.now())
+        client = signed_in(alice)
+        with django_assert_max_num_queries(14):
+            page = client.get("/").content.decode()
+        assert "1 of 1 person watched" in page
+        assert "Write a signature" in page
+        assert re.search(r"<a[^>]*>(?:(?!</a>).)*Record\s*</a>", page, re.S)
+        assert re.search(r"<button[^>]*>(?:(?!</button>).)*Upload a video\s*</button>", page, re.S)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Anna <anna@x.example>", [("Anna", "anna@x.example")]),
+        ('"Torvald, Anna" <anna@x.example>', [("Torvald, Anna", "anna@x.example")]),
+        ("Torvald, Anna <anna@x.example>", [("Torvald, Anna", "anna@x.example")]),
+        ("a@x.example, b@x.example;c@x.example\nd@x.example\te@x.example", [("", f"{n}@x.example") for n in "abcde"]),
+        ("a@x.example b@x.example", [("", "a@x.example"), ("", "b@x.example")]),
+        ("mailto:a@x.example", [("", "a@x.example")]),
+        ("<a@X.EXAMPLE>,,;", [("", "a@x.example")]),
+        ('"ceo@bank.example" <a@x.example>', [("", "a@x.example")]),
+        ("Größe <ü@bücher.example>", [("Größe", "ü@xn--bcher-kva.example")]),
+        ("", []),
+    ],
+)
+def test_lists_as_people_paste_them(text, expected):
+    assert [(row.name, row.address) for row in recipients.parse(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("a@gmial.com", "a@gmail.com"),
+        ("a@hotnail.com", "a@hotmail.com"),
+        ("a@acme.con", "a@acme.com"),
+        ("a@gmail.com", ""),
+        ("a@example.test", ""),
+    ],
+)
+def test_probable_typing_mistakes(address, meant):
+    assert recipients.suggest(address) == meant
+
+
+@pytest.mark.abuse("A20")
+def test_search_finds_own_people_only_and_is_limited(signed_in, alice, acme, globex):
+    from accounts.models import Person
+
+    Person.objects.create(organization=acme, user_id="a", first_name="Anna", last_name="Own", email="anna@own.example")
+    Person.objects.create(
+        organization=globex, user_id="b", first_name="Anna", last_name="Other", email="anna@other.example"
+    )
+    client = signed_in(alice)
+    found = client.get("/recipients/search", {"q": "anna"}).json()["results"]
+    assert [row["address"] for row in found] == ["anna@own.example"]
+    assert client.get("/recipients/search", {"q": "a"}).json()["results"] == []
+    statuses = {client.get("/recipients/search", {"q": "anna"}).status_code for _n in range(125)}
+    assert 429 in statuses
+
+
+class TestConfigureSmtp:
+    def configure(self, capsys, **options):
+        call_command(
+            "configure_smtp",
+            **{"organization": "acme", "host": "smtp.acme.test", "port": 587, "security": "starttls", **options},
+        )
+        return json.loads(capsys.readouterr().out)
+
+    @pytest.mark.req("R364", "R366", "R369", "R388")
+    def test_an_operator_sets_and_replaces(self, acme, capsys, monkeypatch, tmp_path, signed_in, ada):
+        monkeypatch.setenv("SMTP_PASSWORD", "canary-password")
+        authority = tmp_path / "ca.pem"
+        authority.write_text("-----BEGIN CERTIFICATE-----\n")
+        said = self.configure(
+            capsys, user="pitch", password_env="SMTP_PASSWORD", ca_file=str(authority), from_address="pitch@acme.test"
+        )
+        assert (said["host"], said["port"], said["password"]) == ("smtp.acme.test", 587, True)
+        assert "canary" not in json.dumps(said)
+        self.configure(capsys, host="mail.acme.test", port=465, security="ssl")
+        provider = EmailProvider.objects.get()
+        assert (provider.host, provider.port, provider.security, provider.password) == (
+            "mail.acme.test",
+            465,
+            "ssl",
+            "",
+        )
+        page = signed_in(ada).get(reverse("admin:messaging_emailprovider_change", args=[provider.pk]))
+        assert page.status_code == 200
+        assert "notes" in client_text(signed_in(ada).get(reverse("admin:accounts_organization_change", args=[acme.pk])))
+
+    def test_no_tls_is_refused_unless_allowed(self, acme, capsys, settings):
+        with pytest.raises(CommandError, match="SMTP_ALLOW_PLAINTEXT"):
+            self.configure(capsys, security="none")
+        assert not EmailProvider.objects.exists()
+        settings.SMTP_ALLOW_PLAINTEXT = True
+        assert self.configure(capsys, security="none")["security"] == "none"
+
+    def test_what_is_missing_is_named(self, acme, capsys):
+        with pytest.raises(CommandError, match="no organization “nobody”"):
+            self.configure(capsys, organization="nobody")
+        with pytest.raises(CommandError, match="NOT_SET is empty"):
+            self.configure(capsys, password_env="NOT_SET")
+
+
+def client_text(answer):
+    return answer.content.decode().lower()
+
+
+@pytest.mark.req("R374")
+def test_nobody_is_asked_for_a_mail_password(signed_in, alice):
+    client = signed_in(alice)
+    for path in ("/", "/profile/", "/profile/signature/", "/messages/", "/messages/new"):
+        assert 'type="password"' not in client.get(path).content.decode()
+
+
+def test_a_colleague_cannot_read_a_draft(signed_in, acme, draft):
+    client = signed_in(make_user(acme, "mallory"))
+    assert client.get(f"/messages/{draft.code}/edit").status_code == 404
+    assert save(client, draft).status_code == 404

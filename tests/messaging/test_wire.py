@@ -1,0 +1,356 @@
+"""What goes over the wire, and what becomes of each answer: drafts sent by the services through a real server on loopback."""
+
+import re
+from datetime import timedelta
+from email import message_from_bytes, policy
+
+import pytest
+import time_machine
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from messaging import links, tasks
+from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
+from messaging.services import composing, drafts, leases, sending
+from messaging.services.drafts import DraftFields
+from messaging.services.recipients import ParsedAddress
+from templates_app.services import signatures
+from tests.fakes.mail_server import MailServer, serve
+from videos.models import Video
+
+
+@pytest.fixture
+def server(settings):
+    settings.SMTP_ALLOW_PLAINTEXT = True
+    handler = MailServer()
+    controller = serve(handler)
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture
+def provider(acme, server):
+    return EmailProvider.objects.create(
+        organization=acme, host="127.0.0.1", port=server.port, security="none", is_guarded=False
+    )
+
+
+@pytest.fixture
+def video(acme, alice):
+    return Video.objects.create(
+        organization=acme, owner=alice, state="ready", duration_ms=42_000, width=320, height=180,
+        video_path="x/video.mp4", poster_path="x/poster.jpg", thumbnail_path="x/thumbnail.jpg",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def compose(alice, video, provider):
+    """Return a function that makes a draft of alice's."""
+
+    def make(to=("anna@torvald.example",), bcc=(), **fields):
+        def parsed_of(values):
+            return [ParsedAddress("", one) if isinstance(one, str) else one for one in values]
+
+        rows = {"to": parsed_of(to), "bcc": parsed_of(bcc)}
+        values = {"subject": "Two answers", "text_html": "<p>Hello <b>there</b></p>", **fields}
+        return drafts.save(drafts.create(alice, video), DraftFields(version=0, video=video.code, **rows, **values))
+
+    return make
+
+
+def send(message, at=21):
+    """Send a draft and run a pump after the undo time."""
+    message = composing.send(message)
+    with time_machine.travel(timezone.now() + timedelta(seconds=at), tick=True):
+        tasks.pump()
+    message.refresh_from_db()
+    return message
+
+
+def states(message):
+    return list(message.deliveries.order_by("position").values_list("state", flat=True))
+
+
+def parsed(kept):
+    return message_from_bytes(kept.content, policy=policy.default)
+
+
+@pytest.mark.req("R371", "R375", "R378", "R379", "R380")
+def test_forty_calls_one_address_each_in_order_and_bcc_in_no_header(compose, server):
+    to = [f"to{n}@many.example" for n in range(20)]
+    bcc = [f"bcc{n}@many.example" for n in range(20)]
+    message = send(compose(to=to, bcc=bcc))
+    assert [mail.rcpt_to for mail in server.mails] == [[address] for address in to + bcc]
+    assert server.connections == 1
+    # MAIL, RCPT, DATA of one mail end before the next begins.
+    assert server.log == [
+        line for address in to + bcc for line in ("MAIL alice@acme.test", f"RCPT {address}", f"DATA {address}")
+    ]
+    for mail in server.mails:
+        own = mail.rcpt_to[0]
+        raw = mail.content.decode()
+        assert not [other for other in to + bcc if other != own and other in raw]
+        assert parsed(mail)["Bcc"] is None
+        if own.startswith("bcc"):
+            assert own not in raw
+            assert parsed(mail)["To"] == "undisclosed-recipients:;"
+        else:
+            assert parsed(mail)["To"] == own
+    assert message.status == Message.Status.COMPLETED
+    assert set(states(message)) == {"accepted"}
+
+
+@pytest.mark.req("R382", "R383", "R384", "R385", "R386")
+def test_two_parts_text_first_a_picture_by_address_links_and_no_attachment(compose, server):
+    send(compose())
+    mail = parsed(server.mails[0])
+    assert mail.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert not list(mail.iter_attachments())
+    html = mail.get_body(("html",)).get_content()
+    (picture,) = re.findall(r"<img[^>]*>", html)
+    assert re.search(r'src="http://pitch\.test/media/', picture)
+    assert 'alt="Play: video from Alice, 42 seconds"' in picture
+    assert "cid:" not in html
+    delivery = Delivery.objects.get()
+    assert html.count(links.landing_url(delivery)) == 3
+    assert links.unsubscribe_url(delivery) in html
+    text = mail.get_body(("plain",)).get_content()
+    assert links.landing_url(delivery) in text
+    assert "Hello there" in text
+    assert "<" not in text
+    assert len(server.mails[0].content) < 30_000
+
+
+@pytest.mark.req("R381")
+def test_reply_to_once_when_set_and_absent_when_not(compose, server, provider):
+    send(compose())
+    send(compose(reply_to="answers@acme.test"))
+    assert parsed(server.mails[0])["Reply-To"] is None
+    assert parsed(server.mails[1]).get_all("Reply-To") == ["answers@acme.test"]
+
+
+@pytest.mark.req("R368", "R373")
+def test_the_default_sender_only_if_the_administrator_said_so(compose, server, provider):
+    provider.from_address, provider.from_name = "pitch@acme.test", "Acme"
+    provider.save()
+    send(compose())
+    assert (server.mails[0].mail_from, parsed(server.mails[0])["From"]) == (
+        "alice@acme.test",
+        "Alice <alice@acme.test>",
+    )
+    provider.uses_default_sender = True
+    provider.save()
+    send(compose())
+    mail = parsed(server.mails[1])
+    assert server.mails[1].mail_from == "pitch@acme.test"
+    assert mail["From"] == "Alice via Acme <pitch@acme.test>"
+    assert mail["Reply-To"] == "Alice <alice@acme.test>"
+    provider.envelope_from = "bounces@acme.test"
+    provider.save()
+    send(compose())
+    assert server.mails[2].mail_from == "bounces@acme.test"
+    assert parsed(server.mails[2])["Sender"] == "bounces@acme.test"
+
+
+@pytest.mark.req("R387")
+def test_a_refused_address_stops_nobody_and_its_words_are_kept(compose, server):
+    server.answers = {"gone@x.example": "550 5.1.1 no such user", "full@x.example": "552 5.2.2 mailbox full"}
+    server.after_data = {
+        "spam@x.example": "554 5.7.1 we do not like it",
+        "later@x.example": "451 4.7.1 try again in 5 minutes",
+    }
+    message = send(
+        compose(to=["gone@x.example", "full@x.example", "spam@x.example", "later@x.example", "anna@torvald.example"])
+    )
+    assert states(message) == ["bounced", "bounced", "dropped", "deferred", "accepted"]
+    gone, full, _spam, later, _anna = message.deliveries.order_by("position")
+    assert (gone.reply_code, gone.reply_text) == (550, "5.1.1 no such user")
+    assert [row.address_key for row in Suppression.objects.all()] == ["gone@x.example"]
+    assert full.attempts == later.attempts == 1
+    assert timedelta(minutes=4) < later.next_at - timezone.now() < timedelta(minutes=6)
+    assert message.status == Message.Status.SENDING
+    server.after_data = {}
+    with time_machine.travel(later.next_at + timedelta(seconds=1), tick=True):
+        tasks.pump()
+    message.refresh_from_db()
+    assert states(message)[3] == "accepted"
+    assert message.status == Message.Status.COMPLETED
+    first, second = [mail for mail in server.mails if mail.rcpt_to == ["later@x.example"]]
+    assert first.content == second.content  # each attempt sends the same bytes
+
+
+def test_put_off_for_a_day_is_given_up(compose, server):
+    server.answers = {"busy@x.example": "450 4.2.1 busy"}
+    message = send(compose(to=["busy@x.example"]))
+    for _try in range(12):
+        row = message.deliveries.get()
+        if row.state != "deferred":
+            break
+        with time_machine.travel(row.next_at + timedelta(seconds=1), tick=True):
+            tasks.pump()
+    assert states(message) == ["error"]
+    assert message.deliveries.get().attempts <= 12
+
+
+@pytest.mark.req("R372", "R373")
+def test_a_server_that_cannot_be_used_burns_nobodys_attempt(compose, server, provider):
+    server.refuse_sender = "550 5.7.60 not permitted to send as this sender"
+    message = send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
+    assert states(message) == ["queued", "queued"]
+    assert set(message.deliveries.values_list("attempts", flat=True)) == {0}
+    provider.refresh_from_db()
+    assert "refused the sender alice@acme.test" in provider.stopped_reason
+    assert len([line for line in server.log if line.startswith("MAIL")]) == 1
+    server.refuse_sender = ""
+    with time_machine.travel(provider.retry_at + timedelta(seconds=1), tick=True):
+        tasks.pump()
+    provider.refresh_from_db()
+    assert states(message) == ["accepted", "accepted"]
+    assert provider.stopped_at is None
+
+
+@pytest.mark.abuse("A39")
+def test_a_connection_lost_before_the_mail_was_handed_over_sends_it_once(compose, server):
+    server.hang_up_at = "rcpt"
+    message = send(compose())
+    assert states(message) == ["queued"]
+    server.hang_up_at = ""
+    with time_machine.travel(timezone.now() + timedelta(hours=1), tick=True):
+        tasks.pump()
+    assert states(message) == ["accepted"]
+    assert len(server.mails) == 1
+
+
+@pytest.mark.abuse("A39")
+def test_a_connection_lost_after_the_dot_is_a_doubt_and_never_sent_again(compose, server):
+    server.hang_up_at = "dot"
+    message = send(compose())
+    assert states(message) == ["in_doubt"]
+    server.hang_up_at = ""
+    with time_machine.travel(timezone.now() + timedelta(days=2), tick=True):
+        sending.recover()
+        tasks.pump()
+    assert states(message) == ["in_doubt"]
+    assert len(server.mails) == 1
+    assert message.status == Message.Status.COMPLETED
+
+
+def test_nothing_is_claimable_before_the_undo_time_ends(compose, server):
+    message = composing.send(compose())
+    assert sending.claim() is None
+    assert sending.nudge() is False
+    composing.undo(message)
+    assert message.status == Message.Status.DRAFT
+    assert not message.deliveries.exists()
+    again = composing.send(message)
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        assert sending.nudge() is True
+        assert sending.nudge() is False  # one wake-up is enough
+        with pytest.raises(composing.TooLate):
+            composing.undo(again)
+
+
+def test_cancel_stops_what_has_not_gone(compose, server):
+    server.answers = {"later@x.example": "451 4.7.1 later"}
+    message = send(compose(to=["anna@torvald.example", "later@x.example"]))
+    assert composing.cancel(message) == (1, 1)
+    with time_machine.travel(timezone.now() + timedelta(days=1), tick=True):
+        tasks.pump()
+    assert states(message) == ["accepted", "canceled"]
+    assert len(server.mails) == 1
+
+
+@pytest.mark.abuse("A43")
+def test_who_opted_out_or_bounced_is_skipped_at_the_claim(compose, server, acme):
+    message = composing.send(compose(to=["Anna@Torvald.example", "gone@x.example", "kofi@asante.example"]))
+    Unsubscribe.objects.create(organization=acme, address_key="anna@torvald.example")
+    Suppression.objects.create(organization=acme, address_key="gone@x.example", reason="bounce", detail="550 gone")
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        tasks.pump()
+    assert states(message) == ["skipped", "skipped", "accepted"]
+    assert message.deliveries.first().error_enum == "userUnsubscribeFromThisGroup"
+    assert [mail.rcpt_to for mail in server.mails] == [["kofi@asante.example"]]
+
+
+@pytest.mark.req("R379")
+def test_a_lane_lets_one_row_be_leased_whoever_asks(compose):
+    message = composing.send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        first = sending.claim()
+        assert first.address == "anna@torvald.example"
+        assert sending.claim() is None
+        other = message.deliveries.get(address="kofi@asante.example")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Delivery.objects.filter(pk=other.pk).update(state="leased", lease="x", lease_until=timezone.now())
+        sending.settle(first, Delivery.State.ACCEPTED)
+        assert sending.claim().pk == other.pk
+
+
+@pytest.mark.parametrize(("in_flight", "expected"), [(False, "queued"), (True, "in_doubt")])
+@pytest.mark.abuse("A39")
+def test_the_row_of_a_dead_worker(compose, in_flight, expected):
+    message = composing.send(compose())
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        delivery = sending.claim()
+        assert sending.recover() == 0  # its holder lives
+        if in_flight:
+            sending.mark_in_flight(delivery)
+        host, pid, _started, rest = delivery.lease.split("|")
+        Delivery.objects.update(lease=f"{host}|{pid}|1|{rest}")  # the process id was given to another one since
+        assert sending.recover() == 1
+    assert states(message) == [expected]
+
+
+def test_a_lease_taken_away_sends_nothing(compose, server, monkeypatch):
+    message = composing.send(compose())
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        delivery = sending.claim()
+        Delivery.objects.update(lease=leases.new_lease())
+        sending.Pump().deliver(delivery)
+    assert server.mails == []
+    assert states(message) == ["leased"]
+
+
+def test_two_clicks_on_send_are_one(compose):
+    message = compose()
+    twin = Message.objects.get(pk=message.pk)
+    composing.send(message)
+    with pytest.raises(drafts.NotADraft):
+        composing.send(twin)
+    assert Delivery.objects.count() == 1
+
+
+@pytest.mark.req("R418")
+def test_the_signature_stands_below_and_can_be_left_out(compose, server, alice):
+    signatures.save_default(alice, "<p><strong>Alice</strong><br>Acme</p><script>x</script>")
+    send(compose())
+    send(compose(with_signature=False))
+    with_one, without = (parsed(mail) for mail in server.mails)
+    assert "<strong>Alice</strong><br>Acme" in with_one.get_body(("html",)).get_content()
+    assert "-- \nAlice\nAcme" in with_one.get_body(("plain",)).get_content().replace("\r", "")
+    assert "script" not in with_one.get_body(("html",)).get_content()
+    assert "<strong>Alice" not in without.get_body(("html",)).get_content()
+
+
+def test_a_test_mail_goes_to_oneself_at_once_and_counts_nowhere(compose, server, alice):
+    message = compose()
+    composing.send_test(message, alice)
+    tasks.pump()
+    (mail,) = server.mails
+    assert mail.rcpt_to == ["alice@acme.test"]
+    assert parsed(mail)["Subject"] == "Test: Two answers"
+    assert list(Message.objects.of_sender(alice)) == [message]
+    assert message.status == Message.Status.DRAFT
+
+
+@pytest.mark.abuse("A36")
+def test_the_log_of_a_send_holds_no_address_and_no_link(compose, server, caplog):
+    server.refuse_sender = "550 5.7.60 no"
+    send(compose(to=["canary.person@torvald.example"]))
+    from pitch.lib.logs import scrub
+
+    said = "\n".join(scrub(record.getMessage()) for record in caplog.records)
+    assert said
+    for planted in ("canary.person@", "alice@acme", links.landing_url(Delivery.objects.get())):
+        assert planted not in said
