@@ -95,7 +95,8 @@ def measure(folder: Path) -> dict[int, tuple[float, float]]:
     owner = make_owner()
     context = multiprocessing.get_context("fork")
     tasks = context.Queue()
-    queue.async_task = lambda name, *ids, **_options: tasks.put((name, ids))  # the broker of this bench
+    # The broker of this bench.
+    vars(queue)["async_task"] = lambda name, *ids, **_options: tasks.put((name, ids))
     connection.close()  # a forked child must not share the connection
     workers = [context.Process(target=work, args=(tasks,), daemon=True) for _ in range(WORKERS)]
     for worker in workers:
@@ -125,13 +126,13 @@ def run_in(folder: Path) -> dict[int, tuple[float, float]]:
         str(folder / "bench.sqlite3") if connection.vendor == "sqlite" else "bench_stop_to_playable"
     )
     name = connection.settings_dict["NAME"]
-    usual = queue.async_task
+    usual = vars(queue)["async_task"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
     try:
         with override_settings(MEDIA_ROOT=folder / "media"):
             return measure(folder)
     finally:
-        queue.async_task = usual
+        vars(queue)["async_task"] = usual
         connection.creation.destroy_test_db(name, verbosity=0)
         connection.settings_dict["TEST"]["NAME"] = None
 

@@ -22,3 +22,5 @@ STORAGES = {
 }
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# Django's live server would serve any file of MEDIA_ROOT whose path fits an address of ours; nothing else does.
+MEDIA_URL = "/never-served-by-path/"

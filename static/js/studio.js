@@ -72,16 +72,20 @@ async function send(file) {
     go(upload.video);
   } catch (error) {
     running = null;
+    bar.value = 0;
     tell(fill(words.failed, { why: error instanceof Refused ? error.message : String(error.message) }), true);
   }
 }
 
 stage.querySelector("[data-upload]").addEventListener("click", () => input.click());
-input.addEventListener("change", () => input.files[0] && send(input.files[0]));
+input.addEventListener("change", () => {
+  const [file] = input.files;
+  input.value = ""; // the same file may be chosen again
+  if (file) send(file);
+});
 box.querySelector("[data-upload-cancel]").addEventListener("click", async () => {
   await running?.drop();
   running = null;
-  input.value = "";
   tell(words.canceled, true);
 });
 document.addEventListener("dragover", (event) => event.preventDefault());
@@ -101,21 +105,25 @@ async function offerLeftTake() {
   const when = new Date(take.startedAt).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   banner.querySelector("[data-unsent-words]").textContent = fill(words.unsent, { length, when });
   banner.hidden = false;
-  banner.querySelector("[data-unsent-continue]").addEventListener("click", () => finish(take));
-  banner.querySelector("[data-unsent-delete]").addEventListener("click", async () => {
+  // Properties, not listeners: the next take takes their place.
+  banner.querySelector("[data-unsent-continue]").onclick = () => {
+    banner.hidden = true;
+    finish(take);
+  };
+  banner.querySelector("[data-unsent-delete]").onclick = async () => {
     if (take.location) await new Upload({ url: stage.dataset.uploadsUrl, source: null, location: take.location }).drop();
     await removeTake(take.id);
     banner.hidden = true;
     offerLeftTake();
-  });
-  banner.querySelector("[data-unsent-download]").addEventListener("click", async () => {
+  };
+  banner.querySelector("[data-unsent-download]").onclick = async () => {
     const spool = await Spool.recover(take);
     const link = Object.assign(document.createElement("a"), {
       href: URL.createObjectURL(spool.blob()), download: `recording.${take.type.includes("mp4") ? "mp4" : "webm"}`,
     });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  });
+  };
 }
 
 async function finish(take) {
@@ -147,6 +155,7 @@ async function finish(take) {
   } catch (error) {
     running = null;
     tell(fill(words.failed, { why: error.message }), true);
+    offerLeftTake();
   }
 }
 

@@ -18,6 +18,7 @@ let take = null;
 let spool = null;
 let upload = null;
 let uploading = null;
+let refused = null; // why the server takes no more of this take
 let ended = false;
 let clock = null;
 let countdown = null;
@@ -124,25 +125,40 @@ async function start() {
   spool = new Spool(take.type);
   await spool.start();
   ended = false;
-  upload = new Upload({
-    url: root.dataset.uploadsUrl,
-    source: spool,
-    metadata: { filename: "recording", filetype: take.type, source: "recorded" },
-    onState: (state) => saved(state),
-    onProgress: () => spool.note({ location: upload.location, video: upload.video }),
-  });
-  uploading = upload.run(() => ended && upload.offset >= spool.size()).catch((error) => error);
+  makeUpload();
   take.start();
   show("recording");
   root.querySelector("[data-act=stop]").focus();
   say(words.recording);
-  saved("sending");
+  saved("waiting");
   clock = setInterval(tick, 200);
   wakeLock = await navigator.wakeLock?.request("screen").catch(() => null);
 }
 
+function makeUpload() {
+  const mine = spool;
+  refused = null;
+  const made = new Upload({
+    url: root.dataset.uploadsUrl,
+    source: mine,
+    metadata: { filename: "recording", filetype: take.type, source: "recorded" },
+    onState: (state) => state === "waiting" && saved(state),
+    onProgress: () => {
+      mine.note({ location: made.location, video: made.video });
+      saved("sending");
+    },
+  });
+  upload = made;
+  uploading = made.run(() => ended && made.offset >= mine.size()).catch((error) => {
+    refused = error;
+    saved("refused");
+    return error;
+  });
+}
+
 function saved(state) {
-  const text = !spool.isDurable ? words.notSpooled : state === "waiting" ? words.savedHere : words.savedBoth;
+  if (!spool) return;
+  const text = !spool.isDurable ? words.notSpooled : refused ? words.refused.replace("{why}", refused.message) : state === "waiting" ? words.savedHere : words.savedBoth;
   const badge = find("saved");
   if (badge.textContent !== text) {
     badge.textContent = text;
@@ -221,6 +237,7 @@ async function retake() {
   await spool.remove();
   take = spool = upload = null;
   find("time").textContent = "0:00";
+  find("saved").textContent = "";
   await open();
 }
 
@@ -240,8 +257,9 @@ root.addEventListener("click", (event) => {
 });
 find("problem-retry").addEventListener("click", () => {
   if (spool?.size() && ended) {
-    // The take is complete and safe; only handing it over failed.
-    uploading = upload.run(() => upload.offset >= spool.size()).catch((error) => error);
+    // The take is complete and safe; only handing it over failed. The server gets all of it again.
+    upload.stop();
+    makeUpload();
     show("finishing");
     handOver();
   } else open();

@@ -63,7 +63,8 @@ export class Upload {
   async run(isComplete) {
     while (!this.stopped) {
       try {
-        if (!this.location) await this.create();
+        if (!this.location) await (this.creating = this.create());
+        if (this.stopped) return;
         if (this.unsure) await this.ask();
         const end = this.source.size();
         if (this.offset < end) await this.send(this.offset, Math.min(end, this.offset + PIECE));
@@ -71,6 +72,7 @@ export class Upload {
         else await this.pause(60_000);
         this.wait = FIRST_WAIT;
       } catch (error) {
+        if (this.stopped) return;
         if (error instanceof Refused) throw error;
         this.unsure = this.location !== null;
         this.onState("waiting");
@@ -143,6 +145,7 @@ export class Upload {
 
   async drop() {
     this.stop();
+    await this.creating?.catch(() => {}); // what is being made now must go as well
     if (this.location) await this.request("DELETE", this.location).catch(() => {}); // the server purges it later
   }
 
