@@ -163,7 +163,7 @@ def test_a_server_that_takes_nothing_is_said_at_once_and_the_take_is_kept(record
     recorder.wait_for_function("() => window.recorded > 0")
     button(recorder, "Stop").click()
     expect(recorder.get_by_role("heading", name="The server did not take the recording")).to_be_focused()
-    expect(recorder.get_by_text("You have 0 unfinished uploads")).to_be_visible()
+    expect(recorder.locator("[data-problem-text]")).to_contain_text("You have 0 unfinished uploads")
     with recorder.expect_download() as download:
         button(recorder, "Download the recording").click()
     assert download.value.suggested_filename == "recording.webm"

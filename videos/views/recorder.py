@@ -18,6 +18,7 @@ def limits_for(user: User) -> dict[str, Any]:
     return {
         "max_seconds": min(own, settings.VIDEO_MAX_SECONDS) if own else settings.VIDEO_MAX_SECONDS,
         "max_bytes": settings.VIDEO_MAX_BYTES,
+        "max_megabytes": settings.VIDEO_MAX_BYTES // 1_000_000,
     }
 
 

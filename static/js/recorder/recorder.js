@@ -86,9 +86,9 @@ function trackEnded() {
 
 function closeCamera() {
   unwatch();
+  find("selfview").pause(); // the last picture stays while the take is handed over
   stopStream(stream);
   stream = null;
-  find("selfview").srcObject = null;
 }
 
 // ---- Take ---------------------------------------------------------------------------------------------------------------------
