@@ -26,7 +26,7 @@ def clean_html(html: str) -> str:
     from. At most 50 000 characters are read.
     """
     return nh3.clean(
-        html[:MAX_LENGTH],
+        html[:MAX_LENGTH].replace("\0", ""),  # PostgreSQL keeps no NUL
         tags=TAGS,
         attributes=ATTRIBUTES,
         attribute_filter=_attribute,

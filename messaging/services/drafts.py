@@ -67,7 +67,7 @@ def save(message: Message, fields: DraftFields) -> Message:
     if fields.video:
         video = (
             Video.objects.for_organization(message.organization)
-            .filter(owner=message.sender, code=fields.video, deleted_at__isnull=True)
+            .filter(owner=message.sender, code=one_line(fields.video, 16), deleted_at__isnull=True)
             .first()
         )
     rows = {"to": [as_row(r) for r in fields.to[:MAX_KEPT]], "bcc": [as_row(r) for r in fields.bcc[:MAX_KEPT]]}

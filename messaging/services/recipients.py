@@ -197,7 +197,7 @@ def search(organization: Organization, user: User, query: str, limit: int = 8) -
 
     Returns dictionaries with name, address and why. Fewer than two letters find nothing. Raises TooManySearches.
     """
-    query = query.strip()[:60]
+    query = CONTROL.sub(" ", query).strip()[:60]
     if len(query) < 2:
         return []
     bucket = f"recipient-search:{user.pk}"

@@ -12,6 +12,7 @@ from accounts.access import member, member_required
 from messaging.access import own_draft, own_message
 from messaging.models import Message
 from messaging.services import drafts, summaries
+from messaging.services.drafts import one_line
 from videos.services import library, media
 
 PER_PAGE = 25
@@ -25,7 +26,7 @@ def message_list(request: HttpRequest) -> HttpResponse:
     user = member(request)
     tab = request.GET.get("show", "all")
     tab = tab if tab in TABS else "all"
-    search = request.GET.get("q", "").strip()[:100]
+    search = one_line(request.GET.get("q", ""), 100)
     rows = Message.objects.of_sender(user).filter(kind=Message.Kind.PITCH).select_related("video")
     if tab == "drafts":
         rows = rows.filter(status=Message.Status.DRAFT)

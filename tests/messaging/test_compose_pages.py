@@ -169,6 +169,14 @@ class TestSaving:
         assert answer.status_code == 400
         assert answer.json()["error"].endswith(".")
 
+    def test_a_nul_is_no_error(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        row = {"name": "A\0B", "address": "a@x.example\0"}
+        saved = save(client, draft, subject="a\0b", text_html="<p>a\0b</p>", to=[row], reply_to="\0", video="x\0")
+        assert saved.status_code == 200
+        for path in ("/messages/", "/recipients/search", "/videos/"):
+            assert client.get(path, {"q": "ab\0"}).status_code == 200
+
     def test_somebody_elses_video_is_not_taken(self, signed_in, alice, bob, draft, acme):
         other = Video.objects.create(organization=acme, owner=bob)
         save(signed_in(alice), draft, video=other.code)
