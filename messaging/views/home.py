@@ -1,5 +1,7 @@
 """The studio: where a signed-in person lands."""
 
+from datetime import timedelta
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -59,6 +61,7 @@ def home(request: HttpRequest) -> HttpResponse:
     found = summaries.summarize(last)
     for message in last:
         message.summary = found[message.pk]
+        message.is_fresh = message.sent_at is not None and timezone.now() - message.sent_at < timedelta(minutes=1)
         if message.video and message.video.is_playable:
             message.picture = media.poster_url(message.video)
     context = {"greeting": greeting(user), "steps": checklist(user), "last": last, **limits_for(user)}
