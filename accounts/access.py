@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from accounts.models import Organization, User
@@ -43,15 +43,3 @@ def member_required(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return wrapped
-
-
-def administrator_required(view: View) -> View:
-    """Let in administrators of the own organization; everybody else gets 404."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.user.is_authenticated and not member(request).is_administrator:
-            raise Http404
-        return view(request, *args, **kwargs)
-
-    return member_required(wrapped)

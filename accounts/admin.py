@@ -33,7 +33,14 @@ class OrganizationForm(forms.ModelForm):
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
-    logo = forms.FileField(label=gettext_lazy("Logo"), required=False, help_text=gettext_lazy("PNG, JPEG or WebP."))
+    # No ClearableFileInput: it links to the file's path, which no address serves.
+    logo = forms.FileField(
+        label=gettext_lazy("Logo"),
+        required=False,
+        widget=forms.FileInput,
+        help_text=gettext_lazy("PNG, JPEG or WebP."),
+    )
+    remove_logo = forms.BooleanField(label=gettext_lazy("Remove the logo"), required=False)
 
     class Meta:
         model = Organization
@@ -94,7 +101,7 @@ class OrganizationAdmin(TenantAdmin):
         """Group the fields; secrets appear as their number."""
         groups: list[tuple[Any, dict[str, Any]]] = [
             (None, {"fields": ("name", "slug", "partner_id", "is_active")}),
-            (_("What pages and mails look like"), {"fields": ("brand_color", "logo", "website")}),
+            (_("What pages and mails look like"), {"fields": ("brand_color", "logo", "remove_logo", "website")}),
             (_("Rules"), {"fields": ("video_max_seconds", "smtp_notes")}),
         ]
         if obj is not None:
@@ -114,9 +121,11 @@ class OrganizationAdmin(TenantAdmin):
 
     def save_model(self, request: HttpRequest, obj: Organization, form: Any, change: bool) -> None:
         """Save through the services."""
+        data = form.cleaned_data
+        if data.get("remove_logo") and "logo" not in form.changed_data:
+            obj.logo = ""
         super().save_model(request, obj, form, change)
         organizations.ensure_default_app(obj)
-        data = form.cleaned_data
         organizations.add_secrets(
             obj,
             admin=data.get("new_admin_secret", ""),

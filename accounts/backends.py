@@ -29,6 +29,11 @@ def matching_users(request: HttpRequest | None, email: str, password: str) -> li
     return [user for user in candidates if user.check_password(password)]
 
 
+def organization_choice(user: User) -> str:
+    """Return what names the user's organization in the sign-in form: its slug, or "-" (no slug) for an operator."""
+    return user.organization.slug if user.organization else "-"
+
+
 class OrganizationBackend(ModelBackend):
     """Authenticates by `email`, `password` and, when several organizations fit, `organization` (a slug)."""
 
@@ -45,7 +50,7 @@ class OrganizationBackend(ModelBackend):
             return None
         users = matching_users(request, email, password)
         if organization:
-            users = [user for user in users if (user.organization.slug if user.organization else "") == organization]
+            users = [user for user in users if organization_choice(user) == organization]
         return users[0] if len(users) == 1 else None
 
     def user_can_authenticate(self, user: Any) -> bool:

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext_lazy as _
 
-from accounts.backends import matching_users
+from accounts.backends import matching_users, organization_choice
 from accounts.models import User
 from accounts.services import pictures
 from pitch.lib.emails import BadAddress, address_key
@@ -30,21 +30,30 @@ class SignInForm(LoginForm):
         return {**super().user_credentials(), "organization": self.cleaned_data.get("organization", "")}
 
     def clean(self) -> dict[str, Any]:
-        """Authenticate; when several organizations fit, show them and ask."""
-        data = self.cleaned_data
-        several: list[User] = []
-        if data.get("login") and data.get("password") and not data.get("organization"):
+        """Authenticate; when several accounts fit, show their organizations and ask.
+
+        allauth goes first: whoever is locked out learns nothing, not even that a password was right.
+        """
+        try:
+            return dict(super().clean() or {})
+        except forms.ValidationError as err:
+            data = self.cleaned_data
+            if err.code == "too_many_login_attempts" or data.get("organization"):
+                raise
             several = matching_users(self.request, data["login"], data["password"])
-        if len(several) > 1:
-            field = self.fields["organization"]
-            field.widget = forms.Select()
-            choices = [(u.organization.slug, u.organization.name) for u in several if u.organization is not None]
-            field.choices = [("", _("Choose …")), *choices]
-            # The password is asked again by the browser's rules; it is never sent back to the page.
-            raise forms.ValidationError(
-                _("You have an account in several organizations: choose one, and type your password once more.")
-            )
-        return dict(super().clean() or {})
+            if len(several) < 2:
+                raise
+        field = self.fields["organization"]
+        field.widget = forms.Select()
+        field.choices = [("", _("Choose …")), *((organization_choice(u), _place(u)) for u in several)]
+        # The password is asked again by the browser's rules; it is never sent back to the page.
+        raise forms.ValidationError(
+            _("You have an account in several organizations: choose one, and type your password once more.")
+        )
+
+
+def _place(user: User) -> Any:
+    return user.organization.name if user.organization else _("Operator of this installation")
 
 
 class ResetPasswordForm(AllauthResetPasswordForm):
@@ -58,7 +67,10 @@ class ResetPasswordForm(AllauthResetPasswordForm):
         except BadAddress:
             key = ""
         self.users = list(
-            User.objects.select_related("organization").filter(email_key=key, is_active=True).exclude(email_key="")
+            User.objects.select_related("organization")
+            .filter(email_key=key, is_active=True)
+            .exclude(email_key="")
+            .exclude(organization__is_active=False)
         )
         return email
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -66,7 +67,8 @@ class OrganizationMiddleware:
             return None
         host = request.get_host().rsplit(":", 1)[0].lower()
         slug, dot, rest = host.partition(".")
-        if not dot or rest != settings.PITCH_BASE_DOMAIN:
+        own = urlsplit(settings.PITCH_BASE_URL).hostname  # may itself lie below the base domain: app.pitch.example
+        if not dot or rest != settings.PITCH_BASE_DOMAIN or host == own:
             return None
         organization = Organization.objects.filter(slug=slug, is_active=True).first()
         if organization is None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _t
@@ -25,6 +27,15 @@ class PitchAdminSite(AdminSite):
         """Say whether the signed-in user may enter the admin at all."""
         user = request.user
         return bool(user.is_authenticated and user.is_active and getattr(user, "is_staff", False))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Send people to the one sign-in there is: Django's own form asks for the USERNAME_FIELD and knows no lock-out."""
+        index = reverse("admin:index", current_app=self.name)
+        if self.has_permission(request):
+            return HttpResponseRedirect(index)
+        if request.user.is_authenticated:
+            raise Http404  # a member: there is nothing here
+        return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or index)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Put what is sent first, then content, then people."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import sys
+import zoneinfo
 from pathlib import Path
 
 import dj_database_url
@@ -37,6 +38,8 @@ try:
         raise BadSetting(
             "PITCH_BASE_URL must begin with https:// in production: browsers give no camera to http pages."
         )
+    if PITCH_BASE_URL.count("/") > 2:
+        raise BadSetting(f"PITCH_BASE_URL is “{PITCH_BASE_URL}”; write scheme and host only, without a path.")
     _host = PITCH_BASE_URL.split("://", 1)[1].split("/")[0].rsplit(":", 1)[0]
     # The base domain selects organizations by host name: acme.<base domain>. Empty: one host for everybody.
     PITCH_BASE_DOMAIN = env.text("PITCH_BASE_DOMAIN").lower().strip(".")
@@ -130,6 +133,8 @@ try:
         SMTP_ALLOWED_PORTS = [int(p) for p in env.items("SMTP_ALLOWED_PORTS", "25,465,587,2525")]
     except ValueError as err:
         raise BadSetting("SMTP_ALLOWED_PORTS must be port numbers, separated by commas.") from err
+    if any(not 1 <= port <= 65535 for port in SMTP_ALLOWED_PORTS):
+        raise BadSetting("SMTP_ALLOWED_PORTS must be port numbers from 1 to 65535, separated by commas.")
     # Mail of Pitch itself (invitations, password resets) goes through the organization's provider: accounts pass it up.
     EMAIL_BACKEND = "messaging.system_mail.ProviderEmailBackend"
     DEFAULT_FROM_EMAIL = env.text("PITCH_FROM_EMAIL", f"pitch@{_host}" if "." in _host else "pitch@localhost")
@@ -150,8 +155,12 @@ try:
         ]
     except ValueError as err:
         raise BadSetting("TRUSTED_PROXIES must be networks like 10.0.0.0/8, separated by commas.") from err
-    LANGUAGE_CODE = env.text("PITCH_LANGUAGE", "en")
+    LANGUAGES = [("en", _("English"))]
+    LANGUAGE_CODE = env.choice("PITCH_LANGUAGE", tuple(code for code, _name in LANGUAGES), "en")
     TIME_ZONE = env.text("PITCH_TIME_ZONE", "UTC")
+    if TIME_ZONE not in zoneinfo.available_timezones():
+        raise BadSetting(f"PITCH_TIME_ZONE is “{TIME_ZONE}”; it must be the name of a time zone, like Europe/Berlin.")
+    LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
 except BadSetting as err:
     _stop(err)
 
@@ -178,9 +187,10 @@ INSTALLED_APPS = [
     "messaging",
 ]
 MIDDLEWARE = [
+    # First: SecurityMiddleware sends plain http to https, and only the proxy's word says which of them the visitor used.
+    "accounts.middleware.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "accounts.middleware.ProxyMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -286,7 +296,6 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 # ---- Language, time, logs ------------------------------------------------------------------------------------------------------
 USE_I18N = True
 USE_TZ = True
-LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "pitch" / "locale"]
 LOGGING = {
     "version": 1,
@@ -294,5 +303,5 @@ LOGGING = {
     "filters": {"private": {"()": "pitch.lib.logs.PrivateFilter"}},
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["private"]}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

@@ -84,9 +84,16 @@ class Environment:
         value = self.text(name, default)
         if not value:
             return ""
-        parts = urlsplit(value)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise BadSetting(f"{name} is “{value}”; it must be an address like {schemes[0]}://host.")
+        wrong = BadSetting(f"{name} is “{value}”; it must be an address like {schemes[0]}://host.")
+        try:
+            parts = urlsplit(value)
+            _port = parts.port  # read for its check: a port that is no number raises
+        except ValueError as err:
+            raise wrong from err
+        # A socket has a path and no host.
+        place = parts.path if parts.scheme == "unix" else parts.hostname
+        if parts.scheme not in schemes or not place:
+            raise wrong
         return value.rstrip("/")
 
     def folder(self, name: str, default: Path) -> Path:

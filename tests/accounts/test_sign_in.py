@@ -1,6 +1,7 @@
 """Signing in, out, and being locked out."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
@@ -73,6 +74,16 @@ def test_one_password_in_two_organizations_asks_which(client, acme, globex):
     assert whoami(client)["organization"] == "globex"
 
 
+def test_an_operator_with_the_same_password_can_choose_too(client, acme):
+    User.objects.create_user("dana@both.test", PASSWORD, organization=acme, name="Dana")
+    User.objects.create_superuser("dana@both.test", PASSWORD, name="Dana")
+    sign_in(client, "dana@both.test", organization="-")
+    assert whoami(client) == {"email": "dana@both.test", "organization": None}
+    client.logout()
+    sign_in(client, "dana@both.test", organization="acme")
+    assert whoami(client)["organization"] == "acme"
+
+
 @pytest.mark.req("R396")
 def test_the_host_names_the_organization(client, settings, alice, charlie):
     settings.PITCH_BASE_DOMAIN = "pitch.test"
@@ -114,12 +125,32 @@ def test_too_many_wrong_passwords_lock_the_address_for_a_while(client, alice):
     assert whoami(client) == 401
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https:evil.example", "/\\evil.example", "https://evil.example/"])
+def test_who_is_locked_out_does_not_learn_that_a_password_was_right(client, acme, globex):
+    for organization in (acme, globex):
+        User.objects.create_user("dana@both.test", PASSWORD, organization=organization, name="Dana")
+    for _attempt in range(6):
+        sign_in(client, "dana@both.test", "wrong password")
+    assert "Globex" not in sign_in(client, "dana@both.test").content.decode()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example",
+        "https:evil.example",
+        "/\\evil.example",
+        "https://evil.example/",
+        "%2F%2Fevil.example",
+        "///evil.example",
+    ],
+)
 @pytest.mark.abuse("A2")
 def test_next_leads_nowhere_else(client, alice, target):
     answer = sign_in(client, "alice@acme.test", next=target)
     assert answer.status_code == 302
-    assert "evil" not in answer["Location"]
+    # A relative path (no scheme, one slash at most) cannot leave this host, whatever it is called.
+    assert not answer["Location"].startswith(("//", "/\\", "http"))
+    assert not urlsplit(answer["Location"]).netloc
 
 
 def test_next_leads_back_inside(client, alice):
@@ -162,6 +193,21 @@ class TestPasswordReset:
         known = self.ask(client, "alice@acme.test")
         mail.outbox.clear()
         assert self.ask(client, "nobody@acme.test") == known
+        assert mail.outbox == []
+
+    def test_a_mail_server_that_refuses_tells_nothing(self, client, alice, settings):
+        settings.EMAIL_BACKEND = "messaging.system_mail.ProviderEmailBackend"  # and no server is set up
+        assert self.ask(client, "alice@acme.test") == self.ask(client, "nobody@acme.test")
+
+    def test_the_mail_names_organization_and_site(self, client, alice):
+        self.ask(client, "alice@acme.test")
+        assert "your account at Acme" in mail.outbox[0].body
+        assert "Pitch at pitch.test" in mail.outbox[0].body
+
+    def test_a_switched_off_organization_gets_no_link(self, client, alice, acme):
+        acme.is_active = False
+        acme.save()
+        self.ask(client, "alice@acme.test")
         assert mail.outbox == []
 
 
