@@ -51,6 +51,7 @@ async function send(file) {
   if (file.type && !file.type.startsWith("video/") && !/\.(mp4|mov|m4v|webm|mkv|avi|mpe?g|ts|3gp|ogv|flv)$/i.test(name)) {
     return tell(fill(words.notVideo, { name }), true);
   }
+  if (!file.size) return tell(fill(words.notVideo, { name }), true);
   if (file.size > limit) return tell(fill(words.tooLarge, { name, size: megabytes(file.size), limit: megabytes(limit) }), true);
   running?.drop();
   const source = { size: () => file.size, read: async (from, to) => file.slice(from, to) };
@@ -97,7 +98,7 @@ addEventListener("beforeunload", (event) => running && event.preventDefault());
 
 // ---- A take that was not handed over ------------------------------------------------------------------------------------------
 async function offerLeftTake() {
-  const [take] = await leftTakes();
+  const [take] = await leftTakes(stage.dataset.owner);
   const banner = document.querySelector("[data-unsent]");
   if (!take || !banner) return;
   const seconds = Math.max(1, Math.round(take.ms / 1000));

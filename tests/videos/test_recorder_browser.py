@@ -206,6 +206,26 @@ def test_a_take_whose_tab_was_closed_is_offered_and_continued(recorder, browser_
     assert Video.objects.get().state == "ready"
 
 
+def test_a_left_take_is_offered_to_nobody_else_on_the_same_computer(recorder, browser_context, live_server, bob):
+    start(recorder)
+    wait_for_bytes(recorder)
+    # The meter and its words stay in sight while recording: a silent microphone must not go unnoticed.
+    expect(recorder.locator("[data-meter]")).to_be_visible()
+    recorder.close()
+    browser_context.clear_cookies()
+    again = browser_context.new_page()
+    sign_in(again, live_server.url, "bob@acme.test", PASSWORD)
+    again.evaluate(FORGET_BEAT)
+    again.reload()
+    expect(again.locator("[data-stage]")).to_be_visible()
+    again.wait_for_function("async () => (await indexedDB.databases()).length > 0")
+    expect(again.locator("[data-unsent]")).to_be_hidden()
+    browser_context.clear_cookies()
+    sign_in(again, live_server.url, "alice@acme.test", PASSWORD)
+    again.goto(f"{live_server.url}/")
+    expect(again.locator("[data-unsent]")).to_be_visible()
+
+
 def test_a_left_take_can_be_deleted(recorder, browser_context, live_server):
     start(recorder)
     wait_for_bytes(recorder)

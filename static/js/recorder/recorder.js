@@ -73,7 +73,6 @@ async function open() {
     onHearing: (hears) => {
       find("level").textContent = hears ? words.hear : words.deaf;
       if (!hears) say(words.deaf);
-      find("level").closest(".rec__row").hidden = hears && root.dataset.state !== "ready";
     },
   });
   show("ready");
@@ -81,7 +80,11 @@ async function open() {
 
 function trackEnded() {
   if (["recording", "paused"].includes(root.dataset.state)) stop();
-  else if (root.dataset.state === "ready") problem("Ended");
+  else if (["ready", "counting"].includes(root.dataset.state)) {
+    countdown?.cancel();
+    closeCamera();
+    problem("Ended");
+  }
 }
 
 function closeCamera() {
@@ -116,13 +119,13 @@ async function count() {
 }
 
 async function start() {
-  if (!(await count())) return show("ready");
+  if (!(await count())) return root.dataset.state === "problem" ? undefined : show("ready");
   if (!stream) return open();
   take = new Take(stream, (blob) => {
     spool.add(blob, take.ms);
     upload.poke();
   });
-  spool = new Spool(take.type);
+  spool = new Spool(take.type, root.dataset.owner);
   await spool.start();
   ended = false;
   makeUpload();
@@ -197,9 +200,8 @@ async function stop() {
   closeCamera();
   wakeLock?.release();
   ended = true;
-  spool.rest();
   if (!spool.size()) return problem("Unknown");
-  upload.poke();
+  upload.wake(); // no waiting any more, whatever it waits for
   await handOver();
 }
 

@@ -23,11 +23,13 @@ function open() {
 const range = (take) => IDBKeyRange.bound([take, 0], [take, Infinity]);
 
 export class Spool {
-  constructor(type) {
-    this.take = { id: crypto.randomUUID(), type, startedAt: Date.now(), beat: Date.now(), ms: 0, size: 0, location: null, video: null };
+  /** owner: the code of who is signed in; on a shared computer nobody is offered another person's take. */
+  constructor(type, owner) {
+    this.take = { id: crypto.randomUUID(), owner, type, startedAt: Date.now(), beat: Date.now(), ms: 0, size: 0, location: null, video: null };
     this.pieces = []; // {from, blob}: the blobs are small handles, the browser may keep their bytes on disk
     this.length = 0;
     this.isDurable = true;
+    this.isGone = false;
     this.queue = Promise.resolve();
   }
 
@@ -38,11 +40,17 @@ export class Spool {
     } catch {
       this.isDurable = false;
     }
+    this.live();
+  }
+
+  /** Say again and again that this take is in somebody's hands, until it is removed or the page is closed. */
+  live() {
     this.timer = setInterval(() => this.note({}), BEAT);
   }
 
   /** Add a piece; pieces keep their order whatever takes how long. */
   add(blob, ms) {
+    if (this.isGone) return;
     const piece = { take: this.take.id, number: this.pieces.length, from: this.length, blob };
     this.pieces.push(piece);
     this.length += blob.size;
@@ -60,6 +68,7 @@ export class Spool {
   }
 
   note(facts) {
+    if (this.isGone) return;
     Object.assign(this.take, facts, { beat: Date.now() });
     if (!this.isDurable) return;
     this.queue = this.queue
@@ -85,12 +94,8 @@ export class Spool {
     return new Blob(this.pieces.map((piece) => piece.blob), { type: this.take.type });
   }
 
-  /** The recording ended, but is not handed over yet: leave the rows, stop saying that it lives. */
-  rest() {
-    clearInterval(this.timer);
-  }
-
   async remove() {
+    this.isGone = true;
     clearInterval(this.timer);
     await this.queue;
     if (this.db) await removeTake(this.take.id, this.db);
@@ -98,11 +103,12 @@ export class Spool {
 
   /** Take up a take that an earlier visit left. */
   static async recover(take) {
-    const spool = new Spool(take.type);
+    const spool = new Spool(take.type, take.owner);
     spool.take = take;
     spool.db = await open();
     spool.pieces = await promised(spool.db.transaction("pieces").objectStore("pieces").getAll(range(take.id)));
     spool.length = spool.pieces.reduce((sum, piece) => sum + piece.blob.size, 0);
+    spool.live();
     return spool;
   }
 }
@@ -114,12 +120,12 @@ export async function removeTake(id, db = null) {
   await promised(work.objectStore("takes").delete(id));
 }
 
-/** The takes nobody is recording any more, newest first; a take that lives in another tab is not among them. */
-export async function leftTakes() {
+/** The takes of `owner` that are in nobody's hands, newest first; one that lives in another tab is not among them. */
+export async function leftTakes(owner) {
   try {
     const db = await open();
     const takes = await promised(db.transaction("takes").objectStore("takes").getAll());
-    return takes.filter((take) => take.size > 0 && Date.now() - take.beat > DEAD_AFTER).sort((a, b) => b.startedAt - a.startedAt);
+    return takes.filter((take) => take.owner === owner && take.size > 0 && Date.now() - take.beat > DEAD_AFTER).sort((a, b) => b.startedAt - a.startedAt);
   } catch {
     return [];
   }

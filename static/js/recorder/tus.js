@@ -4,6 +4,7 @@ import { csrfToken } from "../http.js";
 
 const VERSION = "1.0.0";
 const PIECE = 4 * 1024 * 1024; // small requests pass every proxy's limit
+const SMALLEST_PIECE = 128 * 1024;
 const STALL = 30_000;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
@@ -25,12 +26,15 @@ export class Upload {
     this.stopped = false;
     this.wait = FIRST_WAIT;
     this.wake = () => {};
+    this.piece = PIECE;
+    this.isIdle = false;
     this.online = () => this.wake();
     addEventListener("online", this.online);
   }
 
   async request(method, url, { headers = {}, body = null } = {}) {
     const stall = new AbortController();
+    this.running = stall;
     const timer = setTimeout(() => stall.abort(), STALL);
     try {
       return await fetch(url, {
@@ -67,13 +71,20 @@ export class Upload {
         if (this.stopped) return;
         if (this.unsure) await this.ask();
         const end = this.source.size();
-        if (this.offset < end) await this.send(this.offset, Math.min(end, this.offset + PIECE));
+        if (this.offset < end) await this.send(this.offset, Math.min(end, this.offset + this.piece));
         else if (isComplete()) return;
-        else await this.pause(60_000);
+        else {
+          this.isIdle = true;
+          await this.pause(60_000);
+          this.isIdle = false;
+        }
         this.wait = FIRST_WAIT;
       } catch (error) {
         if (this.stopped) return;
         if (error instanceof Refused) throw error;
+        if (this.stopped) return;
+        // Too much for this line within the time a request may take: the next one asks for less.
+        if (error.name === "AbortError") this.piece = Math.max(SMALLEST_PIECE, this.piece / 2);
         this.unsure = this.location !== null;
         this.onState("waiting");
         await this.pause(this.wait);
@@ -130,7 +141,7 @@ export class Upload {
 
   /** New bytes are there, or the recording ended. */
   poke() {
-    this.wake();
+    if (this.isIdle) this.wake(); // a wait after a loss is not shortened by new bytes
   }
 
   pause(ms) {
@@ -151,6 +162,7 @@ export class Upload {
 
   stop() {
     this.stopped = true;
+    this.running?.abort();
     removeEventListener("online", this.online);
     this.wake();
   }
