@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.charset import QP, Charset
+from email.errors import MessageError
 from email.header import Header, decode_header
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -63,8 +64,15 @@ def check_value(name: str, value: str) -> str:
     if len(value) > MAX_HEADER or CONTROL.search(value):
         raise BadHeader(_("%(header)s holds a line break or another control character.") % {"header": name})
     if "=?" in value:
-        for part, charset in decode_header(value):
-            text = part.decode(charset or "ascii", "replace") if isinstance(part, bytes) else part
+        try:
+            parts = [
+                part.decode(charset or "ascii", "replace") if isinstance(part, bytes) else part
+                for part, charset in decode_header(value)
+            ]
+        except (LookupError, MessageError, ValueError) as err:
+            # What this library cannot read, a mail program may read in its own way.
+            raise BadHeader(_("%(header)s holds an encoded word that cannot be read.") % {"header": name}) from err
+        for text in parts:
             if CONTROL.search(text):
                 raise BadHeader(_("%(header)s hides a line break in an encoded word.") % {"header": name})
     return value

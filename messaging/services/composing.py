@@ -173,6 +173,10 @@ def undo(message: Message) -> Message:
 def cancel(message: Message) -> tuple[int, int]:
     """Stop what has not gone; returns how many were stopped and how many had gone or are going."""
     now = timezone.now()
+    # Before the rows: one that is being tried at this moment sees it when it would wait again (sending.settle).
+    Message.objects.filter(pk=message.pk, status=Message.Status.SENDING, canceled_at__isnull=True).update(
+        canceled_at=now
+    )
     stopped = Delivery.objects.filter(message=message, state__in=Delivery.WAITING).update(
         state=Delivery.State.CANCELED, finished_at=now, updated_at=now
     )
@@ -181,8 +185,6 @@ def cancel(message: Message) -> tuple[int, int]:
         .exclude(state__in=[Delivery.State.CANCELED, Delivery.State.SKIPPED])
         .count()
     )
-    if stopped:
-        Message.objects.filter(pk=message.pk, canceled_at__isnull=True).update(canceled_at=now)
     if not Delivery.objects.filter(message=message, state__in=Delivery.OPEN).exists():
         status = Message.Status.COMPLETED if gone else Message.Status.CANCELED
         Message.objects.filter(pk=message.pk, status=Message.Status.SENDING).update(status=status, updated_at=now)

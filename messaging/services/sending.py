@@ -40,6 +40,7 @@ def due() -> QuerySet[Delivery]:
     return (
         Delivery.objects.filter(state__in=Delivery.WAITING, next_at__lte=now)
         .filter(message__status=Message.Status.SENDING, message__paused_at__isnull=True, organization__is_active=True)
+        .filter(message__canceled_at__isnull=True)
         .filter(Q(message__send_after__isnull=True) | Q(message__send_after__lte=now))
         .filter(Q(provider__isnull=True) | providers.usable())
         .filter(~Exists(busy))
@@ -81,17 +82,29 @@ def settle(delivery: Delivery, state: str, **values: Any) -> bool:
         finished_at=now if ended else None,
         **values,
     )
+    if changed and not ended:
+        ended = stop_canceled(delivery)
     if changed and ended:
         complete(delivery.message_id)
     return bool(changed)
 
 
+def stop_canceled(delivery: Delivery) -> bool:
+    """Cancel a row that would wait again although its message was canceled while it was tried; returns whether it did."""
+    now = timezone.now()
+    rows = Delivery.objects.filter(pk=delivery.pk, state__in=Delivery.WAITING, message__canceled_at__isnull=False)
+    return bool(rows.update(state=Delivery.State.CANCELED, finished_at=now, updated_at=now))
+
+
 def complete(message_id: int) -> None:
     """Say that a message is completed if none of its rows waits any more."""
     if not Delivery.objects.filter(message_id=message_id, state__in=Delivery.OPEN).exists():
-        Message.objects.filter(pk=message_id, status=Message.Status.SENDING).update(
-            status=Message.Status.COMPLETED, updated_at=timezone.now()
-        )
+        rest = [Delivery.State.CANCELED, Delivery.State.SKIPPED]
+        gone = Delivery.objects.filter(message_id=message_id).exclude(state__in=rest).exists()
+        sending = Message.objects.filter(pk=message_id, status=Message.Status.SENDING)
+        if not gone:
+            sending.filter(canceled_at__isnull=False).update(status=Message.Status.CANCELED, updated_at=timezone.now())
+        sending.update(status=Message.Status.COMPLETED, updated_at=timezone.now())
 
 
 def obstacle(delivery: Delivery) -> tuple[str, str] | None:
@@ -146,6 +159,12 @@ class Pump:
         if provider is None:
             settle(delivery, Delivery.State.ERROR, error_description=_("No mail server is set up any more."))
             return
+        if delivery.provider is None:
+            # Its provider was deleted: from now on it waits for this one.
+            delivery.provider = provider
+            if provider.retry_at is not None and provider.retry_at > timezone.now():
+                settle(delivery, Delivery.State.QUEUED, provider=provider)
+                return
         try:
             letter = rendering.letter_for(delivery, provider)
             content = mime.build(letter)
@@ -162,7 +181,7 @@ class Pump:
             log.warning("Provider %s stops: %s", provider.pk, err)
             providers.stop(provider, err)
             # Nobody's attempt is burned: the row waits for the provider.
-            settle(delivery, Delivery.State.QUEUED, in_flight_at=None)
+            settle(delivery, Delivery.State.QUEUED, in_flight_at=None, provider=provider)
         else:
             providers.run_again(provider)
             record(delivery, result)
@@ -199,16 +218,15 @@ def record(delivery: Delivery, result: Result) -> None:
     """Write down one try (messaging.md (c)); a dead address is not written to again."""
     words = {"reply_code": result.code, "reply_text": result.text, "attempts": F("attempts") + 1}
     now = timezone.now()
+    too_long = now - delivery.date > limits.GIVE_UP_AFTER or delivery.attempts + 1 >= limits.MAX_ATTEMPTS
     match result.outcome:
         case Outcome.ACCEPTED:
             settle(delivery, Delivery.State.ACCEPTED, accepted_at=now, provider=delivery.provider, **words)
+        case Outcome.DEFERRED | Outcome.LOST if too_long:
+            settle(delivery, Delivery.State.ERROR, error_description=_("Given up after many tries."), **words)
         case Outcome.DEFERRED:
-            too_long = now - delivery.date > limits.GIVE_UP_AFTER or delivery.attempts + 1 >= limits.MAX_ATTEMPTS
-            if too_long:
-                settle(delivery, Delivery.State.ERROR, error_description=_("Given up after many tries."), **words)
-            else:
-                later = now + retry_at(delivery, result.retry_after)
-                settle(delivery, Delivery.State.DEFERRED, next_at=later, in_flight_at=None, **words)
+            later = now + retry_at(delivery, result.retry_after)
+            settle(delivery, Delivery.State.DEFERRED, next_at=later, in_flight_at=None, **words)
         case Outcome.LOST:
             # Nothing was sent, so it may go out at once; a server that hangs up every time is given time.
             again = now if delivery.attempts < 2 else now + retry_at(delivery, None)

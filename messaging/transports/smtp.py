@@ -18,6 +18,8 @@ CONNECT_SECONDS = 30
 REPLY_SECONDS = 300  # RFC 5321 4.5.3.2: MAIL, RCPT
 FINAL_DOT_SECONDS = 600  # RFC 5321 4.5.3.2.6
 ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
+# Exchange says so at MAIL, at RCPT or after the mail: nobody's address is wrong, the account may not send for this user.
+SEND_AS = re.compile(r"(?i)^5\.(7\.60|2\.252)\b|\bSendAsDenied\b")
 WAIT = re.compile(r"(?i)\btry again in (\d+) (second|minute)")
 
 
@@ -225,7 +227,7 @@ class SmtpTransport:
         self.listen(f"> RCPT TO:<{envelope.rcpt_to}>\n< {code} {clean_reply(said)}")
         if code not in (250, 251):
             self._reset(connection, code)
-            return classify(code, said)
+            return self._refusal(envelope, code, said)
         code, said = connection.docmd("DATA")
         self.listen(f"> DATA\n< {code} {clean_reply(said)}")
         if code != 354:
@@ -245,6 +247,19 @@ class SmtpTransport:
         if code == 250:
             return Result(Outcome.ACCEPTED, code, clean_reply(said))
         self._reset(connection, code)
+        return self._refusal(envelope, code, said)
+
+    @staticmethod
+    def _refusal(envelope: Envelope, code: int, said: bytes) -> Result:
+        """Return what a refusal means for the address; raises ProviderStopped if it is about the sender."""
+        text = clean_reply(said)
+        if code >= 500 and SEND_AS.search(text):
+            raise ProviderStopped(
+                _("The mail server refused the sender %(sender)s: %(said)s")
+                % {"sender": envelope.mail_from, "said": text},
+                permanent=True,
+                detail=f"{code} {text}",
+            )
         return classify(code, said)
 
     def _reset(self, connection: _Connection, code: int) -> None:

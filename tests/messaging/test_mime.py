@@ -134,3 +134,9 @@ def test_an_idn_domain_is_ascii_on_the_wire():
     raw = mime.build(letter(to=Mailbox("", normalize("anna@bücher.example"))))
     assert raw.isascii()
     assert read(raw)["To"] == "anna@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("value", ["=?nosuch?Q?x?=", "=?UTF-8?B?a?="])
+def test_an_encoded_word_that_cannot_be_read_is_refused_in_words(value):
+    with pytest.raises(mime.BadHeader, match="cannot be read"):
+        mime.encode_text("Subject", value)

@@ -354,3 +354,68 @@ def test_the_log_of_a_send_holds_no_address_and_no_link(compose, server, caplog)
     assert said
     for planted in ("canary.person@", "alice@acme", links.landing_url(Delivery.objects.get())):
         assert planted not in said
+
+
+def test_a_server_that_always_hangs_up_is_given_up(compose, server):
+    server.hang_up_at = "rcpt"
+    message = send(compose())
+    for _try in range(15):
+        row = message.deliveries.get()
+        if row.state != "queued":
+            break
+        with time_machine.travel(max(row.next_at, timezone.now()) + timedelta(seconds=1), tick=True):
+            tasks.pump()
+    assert states(message) == ["error"]
+    assert message.deliveries.get().attempts <= 12
+
+
+@pytest.mark.parametrize("how", ["put off", "hung up", "killed"])
+@pytest.mark.abuse("A39")
+def test_what_was_being_tried_when_it_was_canceled_is_not_tried_again(compose, server, how):
+    message = composing.send(compose())
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        delivery = sending.claim()
+        assert composing.cancel(message) == (0, 1)
+        if how == "killed":
+            host, pid, _started, rest = delivery.lease.split("|")
+            Delivery.objects.update(lease=f"{host}|{pid}|1|{rest}")
+            sending.recover()
+        else:
+            server.answers = {delivery.address: "451 later"} if how == "put off" else {}
+            server.hang_up_at = "rcpt" if how == "hung up" else ""
+            sending.Pump().deliver(delivery)
+    server.answers, server.hang_up_at = {}, ""
+    with time_machine.travel(timezone.now() + timedelta(days=1), tick=True):
+        tasks.pump()
+    message.refresh_from_db()
+    assert server.mails == []
+    assert (states(message), message.status) == (["canceled"], Message.Status.CANCELED)
+
+
+def test_a_row_whose_provider_was_deleted_waits_for_the_next_one(compose, server, provider):
+    message = composing.send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
+    Delivery.objects.update(provider=None)
+    server.refuse_sender = "550 5.7.60 not permitted"
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        tasks.pump()
+    assert len([line for line in server.log if line.startswith("MAIL")]) == 1
+    assert states(message) == ["queued", "queued"]
+    assert set(message.deliveries.values_list("provider", "attempts")) == {(provider.pk, 0)}
+
+
+@pytest.mark.parametrize("said", ["550 5.7.60 not permitted to send as", "554 5.2.252 SendAsDenied; alice"])
+def test_a_sender_refused_after_the_mail_is_nobodys_bounce(compose, server, provider, said):
+    server.after_data = {"anna@torvald.example": said}
+    message = send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
+    provider.refresh_from_db()
+    assert "refused the sender alice@acme.test" in provider.stopped_reason
+    assert states(message) == ["queued", "queued"]
+    assert set(message.deliveries.values_list("attempts", flat=True)) == {0}
+    assert not Suppression.objects.exists()
+
+
+@pytest.mark.abuse("A5")
+def test_a_subject_nobody_can_decode_stops_only_itself(compose, server):
+    bad = composing.send(compose(subject="=?nosuch?Q?x?="))
+    good = send(compose())
+    assert (states(bad), states(good)) == (["error"], ["accepted"])
