@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import logging
 import random
 import struct
 import sys
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from accounts import ks
 from accounts.ks import KSError, Reason, SessionType
 from accounts.ks_privileges import Privileges
+from pitch.lib.logs import PrivateFilter
 
 SECRET = "0123456789abcdef0123456789abcdef"
 USER_SECRET = "fedcba9876543210fedcba9876543210"
@@ -489,6 +491,17 @@ class TestNeverTold:
         frames = [frame for frame in report.get_traceback_frames() if "test_ks" not in frame["filename"]]
         assert "read" in {frame["function"] for frame in frames}
         assert V2 not in str([frame["vars"] for frame in frames])
+
+    @pytest.mark.req("C11")
+    def test_the_log_shortens_a_ks_wherever_it_stands(self):
+        for token in (V1, V2, V1.rstrip("="), V2.replace("-", "+").replace("_", "/"), V2.replace("=", "%3D")):
+            line = f'session.get session={token}, "{token}" refused, /api_v3/index.php?x={token}&y=1'
+            record = logging.LogRecord("pitch", logging.INFO, "", 0, "%s", (line,), None)
+            assert PrivateFilter().filter(record)
+            short = f"{token[:4]}…"
+            assert record.getMessage() == (
+                f'session.get session={short}, "{short}" refused, /api_v3/index.php?x={short}&y=1'
+            )
 
 
 @pytest.mark.parametrize(
