@@ -149,6 +149,9 @@ try:
     # How a finished file leaves the house: by Python, or handed to nginx by X-Accel-Redirect below this prefix.
     MEDIA_ACCEL_PREFIX = env.text("MEDIA_ACCEL_PREFIX")
 
+    # ---- API ------------------------------------------------------------------------------------------------------
+    KS_ACCEPT_V1 = env.boolean("KS_ACCEPT_V1", True)
+
     # ---- Behind a proxy -------------------------------------------------------------------------------------------
     try:
         TRUSTED_PROXIES = [
