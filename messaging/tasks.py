@@ -3,6 +3,6 @@
 from messaging.services import sending
 
 
-def pump() -> int:
-    """Send what is due."""
-    return sending.pump()
+def pump(provider_id: int | None = None) -> int:
+    """Send what is due, through one provider or all."""
+    return sending.pump(provider_id)

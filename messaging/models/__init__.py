@@ -4,6 +4,7 @@ from messaging.models.deliveries import Delivery
 from messaging.models.events import DeliveryEvent
 from messaging.models.messages import Message
 from messaging.models.providers import EmailProvider, ProviderAssignment
+from messaging.models.pumps import ProviderLimit, PumpSlot
 from messaging.models.unsubscribes import Suppression, Unsubscribe
 from messaging.models.visits import Visit
 
@@ -13,6 +14,8 @@ __all__ = [
     "EmailProvider",
     "Message",
     "ProviderAssignment",
+    "ProviderLimit",
+    "PumpSlot",
     "Suppression",
     "Unsubscribe",
     "Visit",

@@ -124,8 +124,14 @@ class Delivery(models.Model):
                 fields=["priority", "next_at", "id"],
                 condition=models.Q(state__in=["queued", "deferred"]),
             ),
+            # A pump's claim: one provider's rows, one organization's after another's.
+            models.Index(
+                name="delivery_due_by_provider",
+                fields=["provider", "organization", "priority", "next_at", "id"],
+                condition=models.Q(state__in=["queued", "deferred"]),
+            ),
             # Recovery: whose leases ran out or whose holder died.
-            models.Index(name="delivery_leased", fields=["lease_until"], condition=models.Q(state="leased")),
+            models.Index(name="delivery_leased", fields=["lease"], condition=models.Q(state="leased")),
             # message/stats and the message page: how many in each state.
             models.Index(name="delivery_by_state", fields=["message", "state"]),
             # Suppression, people pages, webhooks: all mail to one address.

@@ -65,6 +65,18 @@ class EmailProvider(models.Model):
         help_text=_("On: From is the default sender address and replies go to the person who wrote."),
     )
 
+    max_connections = models.PositiveSmallIntegerField(
+        _("connections at most"),
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(64)],
+        help_text=_("How many connections the server may get at once; Exchange Online allows 3."),
+    )
+    # What the server was last seen to bear; halved when it says “too many”, regained slowly. Empty: the maximum.
+    connections = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    connections_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Its limits are used up until then.
+    throttled_until = models.DateTimeField(null=True, blank=True, editable=False)
+
     is_guarded = models.BooleanField(
         default=True, editable=False, help_text=_("May only reach networks and ports the operator allows.")
     )

@@ -191,6 +191,22 @@ def cancel(message: Message) -> tuple[int, int]:
     return stopped, gone
 
 
+def pause(message: Message) -> bool:
+    """Hold back what has not gone; returns whether anything could be held back."""
+    now = timezone.now()
+    sending = Message.objects.filter(pk=message.pk, status=Message.Status.SENDING, paused_at__isnull=True)
+    return bool(sending.update(paused_at=now, updated_at=now))
+
+
+def resume(message: Message) -> bool:
+    """Let a paused message go on; returns whether it was paused."""
+    paused = Message.objects.filter(pk=message.pk, paused_at__isnull=False)
+    resumed = paused.update(paused_at=None, error_enum="", error_description="", updated_at=timezone.now())
+    if resumed:
+        wake("messaging.tasks.pump")
+    return bool(resumed)
+
+
 def send_test(message: Message, user: User) -> Delivery:
     """Send the draft as it is to the sender alone, at once; it counts nowhere. Raises CannotSend."""
     sentences = video_problems(message.video)

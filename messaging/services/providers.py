@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.models import App, Organization, User
 from accounts.services import audit
 from messaging import mime
-from messaging.models import EmailProvider, ProviderAssignment
+from messaging.models import EmailProvider, Message, ProviderAssignment
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
 from pitch.lib.emails import normalize
@@ -118,6 +118,15 @@ def stop(provider: EmailProvider, reason: ProviderStopped) -> None:
     )
 
 
+def pause(message: Message, reason: ProviderStopped) -> None:
+    """Hold back a message whose sender the server refuses, and say why; the rest of the organization's mail goes on."""
+    words = f"{reason} ({reason.detail})" if reason.detail and reason.detail not in str(reason) else str(reason)
+    now = timezone.now()
+    Message.objects.filter(pk=message.pk, paused_at__isnull=True).update(
+        paused_at=now, error_enum="senderRefused", error_description=words[:500], updated_at=now
+    )
+
+
 def run_again(provider: EmailProvider) -> None:
     """Take the stop off a provider that has just worked."""
     if provider.stopped_at is not None:
@@ -126,8 +135,10 @@ def run_again(provider: EmailProvider) -> None:
 
 
 def usable() -> Q:
-    """Return the condition on deliveries' `provider` that it may be tried now."""
-    return Q(provider__retry_at__isnull=True) | Q(provider__retry_at__lte=timezone.now())
+    """Return the condition on providers that they may be tried now: neither resting after a failure nor used up."""
+    now = timezone.now()
+    rested = Q(retry_at__isnull=True) | Q(retry_at__lte=now)
+    return rested & (Q(throttled_until__isnull=True) | Q(throttled_until__lte=now))
 
 
 def envelope_from(provider: EmailProvider, sender_address: str) -> str:
@@ -163,7 +174,7 @@ def test(provider: EmailProvider, address: str) -> Dialogue:
     )
     try:
         envelope = Envelope(envelope_from(provider, sender), normalize(address), mime.build(letter))
-        result = transport.send(envelope, before_body=lambda: None)
+        result = transport.send(envelope, before_dot=lambda: None)
     except ProviderStopped as err:
         return Dialogue(False, str(err), hide_secrets(lines + ([f"! {err.detail}"] if err.detail else []), provider))
     finally:

@@ -13,6 +13,7 @@ class Outcome(Enum):
     DEFERRED = "deferred"  # the address or the mail was put off
     BOUNCED = "bounced"  # the address does not exist or takes nothing
     DROPPED = "dropped"  # refused by policy
+    IMPOSSIBLE = "error"  # this server cannot carry this mail, which says nothing about the address
     LOST = "lost"  # the connection broke before the last dot: nothing was sent
     IN_DOUBT = "in_doubt"  # the connection broke after it: nobody knows
 
@@ -37,6 +38,21 @@ class ProviderStopped(Exception):
         self.detail = detail
 
 
+class SenderRefused(ProviderStopped):
+    """The server takes nothing from this one sender; mails of others may go on.
+
+    `address` is what MAIL FROM named; empty if the refusal came later and is about the author in From.
+    """
+
+    def __init__(self, sentence: str, *, permanent: bool, detail: str = "", address: str = "") -> None:
+        super().__init__(sentence, permanent=permanent, detail=detail)
+        self.address = address
+
+
+class TooMany(ProviderStopped):
+    """The server has too many connections from us (421, 432, 4.3.2): fewer of them, and a little later."""
+
+
 @dataclass(frozen=True)
 class Envelope:
     """Who the server is told: one sender, exactly one recipient (R375), the bytes."""
@@ -49,9 +65,10 @@ class Envelope:
 class Transport(Protocol):
     """One open way to a provider."""
 
-    def send(self, envelope: Envelope, before_body: Callable[[], None]) -> Result:
-        """Send one mail; `before_body` is called when the address was accepted, just before the mail itself goes out.
+    def send(self, envelope: Envelope, before_dot: Callable[[], None], following: Envelope | None = None) -> Result:
+        """Send one mail; `before_dot` is called just before the final dot and may raise to keep it from going out.
 
+        `following` is what the next call will send, so that its commands may travel with the dot.
         Raises ProviderStopped for everything that is not about this one address.
         """
         ...

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from messaging.models import EmailProvider
 from messaging.transports import guard
-from messaging.transports.base import Envelope, Outcome, ProviderStopped, Result
+from messaging.transports.base import Envelope, Outcome, ProviderStopped, Result, SenderRefused
 
 CONNECT_SECONDS = 30
 REPLY_SECONDS = 300  # RFC 5321 4.5.3.2: MAIL, RCPT
@@ -187,7 +187,7 @@ class SmtpTransport:
         if code != 250:
             raise smtplib.SMTPHeloError(code, said)
 
-    def send(self, envelope: Envelope, before_body: Callable[[], None]) -> Result:
+    def send(self, envelope: Envelope, before_dot: Callable[[], None], following: Envelope | None = None) -> Result:
         """Send one mail to one address; see Transport.send."""
         if self.connection is None:
             self.connection = self.connect()
@@ -195,7 +195,7 @@ class SmtpTransport:
         options = ["SMTPUTF8"] if not (envelope.rcpt_to + envelope.mail_from).isascii() else []
         if options and not connection.has_extn("smtputf8"):
             return Result(
-                Outcome.BOUNCED,
+                Outcome.IMPOSSIBLE,
                 None,
                 _("This mail server cannot send to addresses with letters beyond a–z (SMTPUTF8)."),
             )
@@ -203,13 +203,13 @@ class SmtpTransport:
         if size.isdigit() and 0 < int(size) < len(envelope.content):
             return Result(Outcome.DROPPED, 552, _("The mail is larger than this mail server takes."))
         try:
-            return self._transact(connection, envelope, options, before_body)
+            return self._transact(connection, envelope, options, before_dot)
         except (smtplib.SMTPServerDisconnected, OSError) as err:
             self.drop()
             return Result(Outcome.LOST, None, clean_reply(str(err)))
 
     def _transact(
-        self, connection: _Connection, envelope: Envelope, options: list[str], before_body: Callable[[], None]
+        self, connection: _Connection, envelope: Envelope, options: list[str], before_dot: Callable[[], None]
     ) -> Result:
         assert connection.sock is not None
         connection.sock.settimeout(REPLY_SECONDS)
@@ -217,11 +217,12 @@ class SmtpTransport:
         self.listen(f"> MAIL FROM:<{envelope.mail_from}>\n< {code} {clean_reply(said)}")
         if code != 250:
             self._reset(connection, code)
-            raise ProviderStopped(
+            raise SenderRefused(
                 _("The mail server refused the sender %(sender)s: %(said)s")
                 % {"sender": envelope.mail_from, "said": clean_reply(said)},
                 permanent=code >= 500,
                 detail=f"{code} {clean_reply(said)}",
+                address=envelope.mail_from,
             )
         code, said = connection.rcpt(envelope.rcpt_to)
         self.listen(f"> RCPT TO:<{envelope.rcpt_to}>\n< {code} {clean_reply(said)}")
@@ -233,7 +234,7 @@ class SmtpTransport:
         if code != 354:
             self._reset(connection, code)
             return classify(code, said)
-        before_body()
+        before_dot()
         connection.sock.settimeout(FINAL_DOT_SECONDS)
         try:
             body = smtplib._quote_periods(envelope.content)  # type: ignore[attr-defined]
@@ -254,7 +255,7 @@ class SmtpTransport:
         """Return what a refusal means for the address; raises ProviderStopped if it is about the sender."""
         text = clean_reply(said)
         if code >= 500 and SEND_AS.search(text):
-            raise ProviderStopped(
+            raise SenderRefused(
                 _("The mail server refused the sender %(sender)s: %(said)s")
                 % {"sender": envelope.mail_from, "said": text},
                 permanent=True,

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from accounts.models import Person
 from messaging.models import EmailProvider, Message
-from messaging.services import composing, drafts, sending
+from messaging.services import composing, drafts, results
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
 from tests.browser import sign_in
@@ -195,7 +195,7 @@ def test_a_refused_address_and_a_first_play_appear_by_themselves(page, live_serv
     delivery = message.deliveries.get()
     delivery.state, delivery.reply_code, delivery.reply_text = "bounced", 550, "5.1.1 no such user"
     delivery.save()
-    sending.complete(message.pk)
+    results.complete([message.pk])
     expect(page.get_by_text("550 5.1.1 no such user")).to_be_visible()
     expect(page.get_by_text("Bounced")).to_be_visible()
     delivery.played_at = timezone.now()

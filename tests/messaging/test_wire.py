@@ -11,64 +11,10 @@ from django.utils import timezone
 
 from messaging import links, tasks
 from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
-from messaging.services import composing, drafts, leases, sending
-from messaging.services.drafts import DraftFields
-from messaging.services.recipients import ParsedAddress
+from messaging.services import claims, composing, drafts, journals, leases, pumps, sending
+from messaging.transports.base import Outcome, Result
 from templates_app.services import signatures
-from tests.fakes.mail_server import MailServer, serve
-from videos.models import Video
-
-
-@pytest.fixture
-def server(settings):
-    settings.SMTP_ALLOW_PLAINTEXT = True
-    handler = MailServer()
-    controller = serve(handler)
-    yield handler
-    controller.stop()
-
-
-@pytest.fixture
-def provider(acme, server):
-    return EmailProvider.objects.create(
-        organization=acme, host="127.0.0.1", port=server.port, security="none", is_guarded=False
-    )
-
-
-@pytest.fixture
-def video(acme, alice):
-    return Video.objects.create(
-        organization=acme, owner=alice, state="ready", duration_ms=42_000, width=320, height=180,
-        video_path="x/video.mp4", poster_path="x/poster.jpg", thumbnail_path="x/thumbnail.jpg",
-    )  # fmt: skip
-
-
-@pytest.fixture
-def compose(alice, video, provider):
-    """Return a function that makes a draft of alice's."""
-
-    def make(to=("anna@torvald.example",), bcc=(), **fields):
-        def parsed_of(values):
-            return [ParsedAddress("", one) if isinstance(one, str) else one for one in values]
-
-        rows = {"to": parsed_of(to), "bcc": parsed_of(bcc)}
-        values = {"subject": "Two answers", "text_html": "<p>Hello <b>there</b></p>", **fields}
-        return drafts.save(drafts.create(alice, video), DraftFields(version=0, video=video.code, **rows, **values))
-
-    return make
-
-
-def send(message, at=21):
-    """Send a draft and run a pump after the undo time."""
-    message = composing.send(message)
-    with time_machine.travel(timezone.now() + timedelta(seconds=at), tick=True):
-        tasks.pump()
-    message.refresh_from_db()
-    return message
-
-
-def states(message):
-    return list(message.deliveries.order_by("position").values_list("state", flat=True))
+from tests.messaging.wire import die, pumping, send, states
 
 
 def parsed(kept):
@@ -194,13 +140,14 @@ def test_put_off_for_a_day_is_given_up(compose, server):
 
 
 @pytest.mark.req("R372", "R373")
-def test_a_server_that_cannot_be_used_burns_nobodys_attempt(compose, server, provider):
+def test_a_refused_service_address_stops_the_server_and_burns_nobodys_attempt(compose, server, provider):
+    EmailProvider.objects.update(envelope_from="bounces@acme.test")
     server.refuse_sender = "550 5.7.60 not permitted to send as this sender"
     message = send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
     assert states(message) == ["queued", "queued"]
     assert set(message.deliveries.values_list("attempts", flat=True)) == {0}
     provider.refresh_from_db()
-    assert "refused the sender alice@acme.test" in provider.stopped_reason
+    assert "refused the sender bounces@acme.test" in provider.stopped_reason
     assert len([line for line in server.log if line.startswith("MAIL")]) == 1
     server.refuse_sender = ""
     with time_machine.travel(provider.retry_at + timedelta(seconds=1), tick=True):
@@ -238,15 +185,16 @@ def test_a_connection_lost_after_the_dot_is_a_doubt_and_never_sent_again(compose
 
 def test_nothing_is_claimable_before_the_undo_time_ends(compose, server):
     message = composing.send(compose())
-    assert sending.claim() is None
-    assert sending.nudge() is False
+    tasks.pump()
+    assert server.mails == []
+    assert sending.nudge() == 0
     composing.undo(message)
     assert message.status == Message.Status.DRAFT
     assert not message.deliveries.exists()
     again = composing.send(message)
     with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
-        assert sending.nudge() is True
-        assert sending.nudge() is False  # one wake-up is enough
+        assert sending.nudge() == 1
+        assert sending.nudge() == 0  # one wake-up is enough
         with pytest.raises(composing.TooLate):
             composing.undo(again)
 
@@ -274,41 +222,101 @@ def test_who_opted_out_or_bounced_is_skipped_at_the_claim(compose, server, acme)
 
 
 @pytest.mark.req("R379")
-def test_a_lane_lets_one_row_be_leased_whoever_asks(compose):
+def test_a_lane_lets_one_row_be_leased_whoever_asks(compose, provider):
     message = composing.send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
-    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
-        first = sending.claim()
+    with pumping(provider) as pump, pumping(provider) as second:
+        (first,) = pump.next_window()
         assert first.address == "anna@torvald.example"
-        assert sending.claim() is None
+        assert pump.next_window() == second.next_window() == []
         other = message.deliveries.get(address="kofi@asante.example")
         with pytest.raises(IntegrityError), transaction.atomic():
             Delivery.objects.filter(pk=other.pk).update(state="leased", lease="x", lease_until=timezone.now())
-        sending.settle(first, Delivery.State.ACCEPTED)
-        assert sending.claim().pk == other.pk
+        pump.note(first, Result(Outcome.ACCEPTED, 250, "ok"))
+        assert [row.pk for row in pump.next_window()] == [other.pk]
 
 
-@pytest.mark.parametrize(("in_flight", "expected"), [(False, "queued"), (True, "in_doubt")])
+@pytest.mark.parametrize(
+    ("journal", "in_flight", "expected"),
+    [
+        ([], False, "queued"),
+        ([], True, "queued"),  # committed as in flight, but its journal says the dot never went out
+        (["dot"], True, "in_doubt"),
+        (["dot", "reply"], True, "accepted"),
+        (None, False, "queued"),  # the host is gone with its disk
+        (None, True, "in_doubt"),
+    ],
+)
 @pytest.mark.abuse("A39")
-def test_the_row_of_a_dead_worker(compose, in_flight, expected):
+def test_the_row_of_a_dead_pump(compose, provider, server, journal, in_flight, expected):
     message = composing.send(compose())
-    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
-        delivery = sending.claim()
-        assert sending.recover() == 0  # its holder lives
+    with pumping(provider) as pump:
         if in_flight:
-            sending.mark_in_flight(delivery)
-        host, pid, _started, rest = delivery.lease.split("|")
-        Delivery.objects.update(lease=f"{host}|{pid}|1|{rest}")  # the process id was given to another one since
+            (row,) = pump.next_window()
+        else:
+            (row,) = claims.claim_lanes(provider, pump.lease, 1)
+        if journal and "dot" in journal:
+            pump.journal.dot(row.pk)
+        if journal and "reply" in journal:
+            pump.journal.reply(row.pk, Result(Outcome.ACCEPTED, 250, "2.0.0 kept"))
+        assert sending.recover() == 0  # its holder lives
+        dead = die(pump)
+        if journal is None:
+            journals.remove(dead)
         assert sending.recover() == 1
+        assert sending.recover() == 0
     assert states(message) == [expected]
+    row.refresh_from_db()
+    assert row.reply_text == ("2.0.0 kept" if expected == "accepted" else "")
 
 
-def test_a_lease_taken_away_sends_nothing(compose, server, monkeypatch):
+def test_a_reply_that_was_cut_off_in_the_journal_is_a_doubt(compose, provider):
     message = composing.send(compose())
-    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
-        delivery = sending.claim()
-        Delivery.objects.update(lease=leases.new_lease())
-        sending.Pump().deliver(delivery)
+    with pumping(provider) as pump:
+        (row,) = pump.next_window()
+        pump.journal.dot(row.pk)
+        pump.journal.reply(row.pk, Result(Outcome.ACCEPTED, 250, "2.0.0 kept"))
+        path = journals.path_of(die(pump))
+        path.write_bytes(path.read_bytes()[:-5])
+        sending.recover()
+    assert states(message) == ["in_doubt"]
+
+
+@pytest.mark.abuse("A39")
+def test_the_journal_of_a_host_that_comes_back_ends_the_doubt(compose, provider):
+    message = composing.send(compose())
+    with pumping(provider) as pump:
+        (row,) = pump.next_window()
+        pump.journal.dot(row.pk)
+        pump.journal.reply(row.pk, Result(Outcome.ACCEPTED, 250, "2.0.0 kept"))
+        path = journals.path_of(die(pump))
+        away = path.rename(path.with_suffix(".away"))
+        sending.recover()
+        assert states(message) == ["in_doubt"]
+        away.rename(path)
+        assert sending.recover() == 1
+    assert states(message) == ["accepted"]
+    assert not path.exists()
+
+
+def test_a_slot_that_was_lost_sends_nothing(compose, server, provider):
+    """Between the claim and the final dot others may have taken over: then the dot does not go out."""
+    message = composing.send(compose())
+    with pumping(provider) as pump:
+        window = pump.next_window()
+        pump.slot.deadline = 0
+        with pytest.raises(pumps.SlotLost):
+            pump.send_window(window)
     assert server.mails == []
+    assert states(message) == ["leased"]
+
+
+def test_a_result_of_a_lost_lease_changes_nothing(compose, server, provider):
+    message = composing.send(compose())
+    with pumping(provider) as pump:
+        window = pump.next_window()
+        Delivery.objects.update(lease=leases.new_lease())
+        pump.send_window(window)
+        pump.flush()
     assert states(message) == ["leased"]
 
 
@@ -371,19 +379,19 @@ def test_a_server_that_always_hangs_up_is_given_up(compose, server):
 
 @pytest.mark.parametrize("how", ["put off", "hung up", "killed"])
 @pytest.mark.abuse("A39")
-def test_what_was_being_tried_when_it_was_canceled_is_not_tried_again(compose, server, how):
+def test_what_was_being_tried_when_it_was_canceled_is_not_tried_again(compose, server, provider, how):
     message = composing.send(compose())
-    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
-        delivery = sending.claim()
+    with pumping(provider) as pump:
+        (row,) = window = pump.next_window()
         assert composing.cancel(message) == (0, 1)
         if how == "killed":
-            host, pid, _started, rest = delivery.lease.split("|")
-            Delivery.objects.update(lease=f"{host}|{pid}|1|{rest}")
+            die(pump)
             sending.recover()
         else:
-            server.answers = {delivery.address: "451 later"} if how == "put off" else {}
+            server.answers = {row.address: "451 later"} if how == "put off" else {}
             server.hang_up_at = "rcpt" if how == "hung up" else ""
-            sending.Pump().deliver(delivery)
+            pump.send_window(window)
+            pump.finish()
     server.answers, server.hang_up_at = {}, ""
     with time_machine.travel(timezone.now() + timedelta(days=1), tick=True):
         tasks.pump()
@@ -395,7 +403,7 @@ def test_what_was_being_tried_when_it_was_canceled_is_not_tried_again(compose, s
 def test_a_row_whose_provider_was_deleted_waits_for_the_next_one(compose, server, provider):
     message = composing.send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
     Delivery.objects.update(provider=None)
-    server.refuse_sender = "550 5.7.60 not permitted"
+    server.refuse_sender = "451 4.3.0 not now"
     with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
         tasks.pump()
     assert len([line for line in server.log if line.startswith("MAIL")]) == 1
@@ -404,14 +412,39 @@ def test_a_row_whose_provider_was_deleted_waits_for_the_next_one(compose, server
 
 
 @pytest.mark.parametrize("said", ["550 5.7.60 not permitted to send as", "554 5.2.252 SendAsDenied; alice"])
-def test_a_sender_refused_after_the_mail_is_nobodys_bounce(compose, server, provider, said):
-    server.after_data = {"anna@torvald.example": said}
+@pytest.mark.parametrize("where", ["sender", "data"])
+def test_a_refused_person_is_nobodys_bounce_and_stops_only_the_own_mail(compose, server, provider, where, said):
+    if where == "sender":
+        server.refuse_sender = said
+    else:
+        server.after_data = {"anna@torvald.example": said}
     message = send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
-    provider.refresh_from_db()
-    assert "refused the sender alice@acme.test" in provider.stopped_reason
     assert states(message) == ["queued", "queued"]
     assert set(message.deliveries.values_list("attempts", flat=True)) == {0}
+    assert message.paused_at is not None
+    assert said in message.error_description
     assert not Suppression.objects.exists()
+    provider.refresh_from_db()
+    assert provider.stopped_at is None
+    server.refuse_sender, server.after_data = "", {}
+    send(compose(to=["others@torvald.example"]))
+    assert [mail.rcpt_to for mail in server.mails][-1] == ["others@torvald.example"]
+    composing.resume(message)
+    with time_machine.travel(timezone.now() + timedelta(minutes=1), tick=True):
+        tasks.pump()
+    message.refresh_from_db()
+    assert (states(message), message.error_description) == (["accepted", "accepted"], "")
+
+
+def test_paused_mail_waits_and_goes_on(compose, server):
+    message = composing.send(compose())
+    composing.pause(message)
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        tasks.pump()
+        assert server.mails == []
+        composing.resume(message)
+        tasks.pump()
+    assert states(message) == ["accepted"]
 
 
 @pytest.mark.abuse("A5")
