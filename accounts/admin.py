@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.admin_tools import TenantAdmin, own_organization, staff_user
 from accounts.models import App, AuditEntry, Invitation, Organization, Person, PersonGroup, User, VerifiedDomain
-from accounts.services import audit, invitations, organizations, pictures
+from accounts.services import audit, invitations, organizations, pictures, users
 from pitch.lib.emails import BadAddress, normalize
 from pitch.lib.fields import new_code
 
@@ -137,10 +137,29 @@ class OrganizationAdmin(TenantAdmin):
         audit.record(obj, staff_user(request), action, obj.slug, fields=changed)
 
 
+class UserForm(forms.ModelForm):
+    """A person's role and state; the last administrator of an organization stays one."""
+
+    class Meta:
+        model = User
+        fields = ["name", "title", "phone", "role", "is_active"]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to leave the organization without an administrator (the admin saves in the transaction this runs in)."""
+        data = super().clean() or self.cleaned_data
+        if "role" in data and "is_active" in data:
+            try:
+                users.check_administrators(self.instance, role=data["role"], is_active=data["is_active"])
+            except users.LastAdministrator as err:
+                raise forms.ValidationError(str(err)) from err
+        return data
+
+
 @admin.register(User)
 class UserAdmin(TenantAdmin):
     """Those who sign in. They are invited, not made here; a role or a deactivation works at once."""
 
+    form = UserForm
     list_display = ("email", "name", "organization", "role", "is_active", "last_login")
     list_filter = ("role", "is_active")
     list_select_related = ("organization",)

@@ -1,13 +1,19 @@
 """The desk: who is let in, by which door, and what its lists and forms give away."""
 
 import io
+import threading
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.db.models.signals import post_save
+from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
-from tests.conftest import PASSWORD
+from accounts.models import AuditEntry, User
+from tests.conftest import PASSWORD, make_user
 
 LISTS = ("/admin/", "/admin/accounts/user/")
 
@@ -58,3 +64,77 @@ def test_a_logo_is_put_up_and_taken_down(signed_in, ada, acme):
     assert client.get(f"/brand/{acme.code}/logo").status_code == 200  # nothing chosen keeps it
     client.post(address, {**fields, "remove_logo": "on"})
     assert client.get(f"/brand/{acme.code}/logo").status_code == 404
+
+
+def demote(client, user, **fields):
+    """Take a user's role away on the page of the desk; returns the answer."""
+    form = {"name": user.name, "role": "member", "is_active": "on", **fields}
+    return client.post(reverse("admin:accounts_user_change", args=[user.pk]), form)
+
+
+@pytest.mark.parametrize("fields", [{"role": "member"}, {"role": "editor"}, {"role": "administrator", "is_active": ""}])
+@pytest.mark.parametrize("who", ["ada", "root"])
+def test_the_last_administrator_stays_one(signed_in, request, ada, charlie, who, fields):
+    make_user(charlie.organization, "gina", "administrator")  # another organization's does not count
+    make_user(ada.organization, "old", "administrator", is_active=False)  # nor one who is out
+    client = signed_in(request.getfixturevalue(who))
+    answer = demote(client, ada, **fields)
+    assert "Ada is the last active administrator of Acme. Make somebody else an administrator first." in (
+        answer.content.decode()
+    )
+    ada.refresh_from_db()
+    assert ada.is_administrator
+    assert ada.is_active
+    assert not AuditEntry.objects.filter(action="user changed").exists()
+
+
+def test_an_administrator_may_go_once_there_is_another(signed_in, ada, bob, root):
+    client = signed_in(root)
+    assert demote(client, bob, role="administrator").status_code == 302
+    assert demote(client, ada).status_code == 302
+    ada.refresh_from_db()
+    assert not ada.is_administrator
+    entry = AuditEntry.objects.filter(action="user changed", target=ada.email).get()
+    assert (entry.actor, entry.details["role"], entry.organization) == (root, "member", ada.organization)
+    assert "the last active administrator" in demote(client, bob, is_active="").content.decode()
+
+
+@pytest.mark.parametrize("who", ["ada", "root"])
+def test_nobody_is_deleted_at_the_desk(signed_in, request, ada, who):
+    client = signed_in(request.getfixturevalue(who))
+    for name, row in (("user", ada), ("organization", ada.organization)):
+        assert client.post(reverse(f"admin:accounts_{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+        chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+        client.post(reverse(f"admin:accounts_{name}_changelist"), chosen)
+    assert User.objects.filter(pk=ada.pk, organization=ada.organization).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_administrators_cannot_both_be_demoted_at_once(signed_in, ada, acme, root):
+    bea = make_user(acme, "bea", "administrator")
+    other = Client()
+    other.force_login(root, backend=django_settings.AUTHENTICATION_BACKENDS[0])
+    answers = []
+
+    def demote_bea():
+        try:
+            answers.append(demote(other, bea))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=demote_bea)
+
+    def begin(sender, instance, **kwargs):
+        """When ada is saved and not yet committed, the other request comes; it must wait for the commit."""
+        if instance.pk == ada.pk and not thread.ident:
+            thread.start()
+            thread.join(0.5)
+
+    post_save.connect(begin, sender=User)
+    try:
+        assert demote(signed_in(bea), ada).status_code == 302
+    finally:
+        post_save.disconnect(begin, sender=User)
+    thread.join(30)
+    assert "the last active administrator" in answers[0].content.decode()
+    assert list(User.objects.filter(role="administrator")) == [bea]
