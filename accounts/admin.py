@@ -6,8 +6,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -229,11 +231,19 @@ class InvitationAdmin(TenantAdmin):
             return _("withdrawn")
         return _("open") if Invitation.objects.open().filter(pk=obj.pk).exists() else _("run out")
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Say why somebody cannot be invited who could when the form was checked."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except invitations.CannotInvite as err:
+            messages.error(request, str(err))
+            return redirect("admin:accounts_invitation_changelist")
+
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
-        """Invite through the service, and mail the link."""
+        """Invite through the service; the link is mailed after the commit, for no transaction waits for a mail server."""
         made = invitations.invite(obj.organization, obj.email, role=obj.role, name=obj.name, actor=staff_user(request))
         obj.pk, obj.code, obj.expires_at = made.pk, made.code, made.expires_at
-        self.mail(request, made)
+        transaction.on_commit(lambda: self.mail(request, made))
 
     def mail(self, request: HttpRequest, invitation: Invitation) -> None:
         """Mail the link; if that fails, show it, so that it can be handed over another way."""
@@ -247,12 +257,21 @@ class InvitationAdmin(TenantAdmin):
 
     @admin.action(description=gettext_lazy("Send again"))
     def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        """Make a fresh invitation for each address and mail it."""
-        for old in queryset.filter(accepted_at__isnull=True):
-            fresh = invitations.invite(
-                old.organization, old.email, role=old.role, name=old.name, actor=staff_user(request)
-            )
-            self.mail(request, fresh)
+        """Make a fresh invitation for each address that has not joined, as the newest chosen one has it, and mail it once."""
+        addresses = set()
+        for old in queryset.order_by("-created_at", "-pk").select_related("organization"):
+            address = (old.organization_id, old.email_key)
+            if address in addresses:
+                continue
+            addresses.add(address)
+            try:
+                fresh = invitations.invite(
+                    old.organization, old.email, role=old.role, name=old.name, actor=staff_user(request)
+                )
+            except invitations.CannotInvite as err:
+                messages.warning(request, str(err))
+            else:
+                self.mail(request, fresh)
 
     @admin.action(description=gettext_lazy("Withdraw"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
