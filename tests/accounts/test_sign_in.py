@@ -92,7 +92,11 @@ def test_the_host_names_the_organization(client, settings, alice, charlie):
     assert client.get("/accounts/whoami", **host).status_code == 401
     client.post(LOGIN, {"login": "charlie@globex.test", "password": PASSWORD}, **host)
     assert client.get("/accounts/whoami", **host).json()["organization"] == "globex"
-    assert client.get("/accounts/whoami", headers={"host": "acme.pitch.test"}).status_code == 404
+    elsewhere = {"headers": {"host": "acme.pitch.test"}}
+    answer = client.get("/accounts/whoami", **elsewhere)
+    assert (answer.status_code, answer.json()) == (401, {"error": "nobody is signed in"})
+    assert client.get("/", **elsewhere).status_code == 404
+    assert client.get("/accounts/whoami", **host).json()["organization"] == "globex"  # and the session goes on
     assert client.get(LOGIN, headers={"host": "nobody.pitch.test"}).status_code == 404
 
 
