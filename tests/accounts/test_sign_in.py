@@ -5,7 +5,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.module_loading import import_string
 
 from accounts.models import User
 from tests.conftest import PASSWORD
@@ -170,9 +173,21 @@ def test_nobody_signs_up_by_himself(client, db):
 
 
 class TestPasswordReset:
+    @pytest.fixture(autouse=True)
+    def _queue(self, monkeypatch, django_capture_on_commit_callbacks):
+        """Keep what is left for the worker."""
+        self.left, self.committed = [], django_capture_on_commit_callbacks
+        monkeypatch.setattr("pitch.lib.queue.async_task", lambda task, *ids, **options: self.left.append((task, *ids)))
+
     def ask(self, client, email):
-        answer = client.post(reverse("account_reset_password"), {"email": email})
+        """Ask for a link, then let the worker work."""
+        with self.committed(execute=True):
+            answer = client.post(reverse("account_reset_password"), {"email": email})
         assert answer.status_code == 302
+        assert mail.outbox == []  # the request itself sends nothing
+        while self.left:
+            task, *ids = self.left.pop(0)
+            import_string(task)(*ids)
         return answer["Location"]
 
     def test_each_account_gets_its_own_link_that_works_once(self, client, acme, globex):
@@ -195,8 +210,34 @@ class TestPasswordReset:
 
     def test_an_unknown_address_gets_the_same_answer_and_no_mail(self, client, alice):
         known = self.ask(client, "alice@acme.test")
+        assert [sent.to for sent in mail.outbox] == [["alice@acme.test"]]
         mail.outbox.clear()
         assert self.ask(client, "nobody@acme.test") == known
+        assert mail.outbox == []
+
+    def test_the_request_does_the_same_for_every_address(self, client, acme, globex):
+        """Else the time it takes would tell who has an account."""
+        for organization in (acme, globex):
+            User.objects.create_user("dana@both.test", PASSWORD, organization=organization, name="Dana")
+        done = []
+        for email in ("dana@both.test", "nobody@both.test"):
+            with CaptureQueriesContext(connection) as queries, self.committed(execute=True):
+                client.post(reverse("account_reset_password"), {"email": email})
+            done.append(([query["sql"].replace(email, "") for query in queries], [task for task, *_ids in self.left]))
+            self.left.clear()
+        assert done[0] == done[1]
+        assert done[0][1] == ["accounts.tasks.mail_password_resets"]
+
+    def test_the_link_goes_to_the_address_of_the_account(self, client, alice):
+        self.ask(client, "ALICE@acme.test")
+        assert mail.outbox[0].to == ["alice@acme.test"]
+
+    def test_who_was_deactivated_meanwhile_gets_no_link(self, client, alice):
+        with self.committed(execute=True):
+            client.post(reverse("account_reset_password"), {"email": "alice@acme.test"})
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+        task, *ids = self.left.pop()
+        assert import_string(task)(*ids) == 0
         assert mail.outbox == []
 
     def test_a_mail_server_that_refuses_tells_nothing(self, client, alice, settings):
