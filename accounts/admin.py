@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
 from django.db import transaction
@@ -43,6 +44,9 @@ class OrganizationForm(forms.ModelForm):
         help_text=gettext_lazy("PNG, JPEG or WebP."),
     )
     remove_logo = forms.BooleanField(label=gettext_lazy("Remove the logo"), required=False)
+    website = forms.URLField(
+        label=gettext_lazy("Website"), required=False, assume_scheme="https", widget=AdminURLFieldWidget
+    )
 
     class Meta:
         model = Organization

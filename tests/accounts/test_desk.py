@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Person, User
 from tests.conftest import PASSWORD, make_user
 
 LISTS = ("/admin/", "/admin/accounts/user/")
@@ -64,6 +64,22 @@ def test_a_logo_is_put_up_and_taken_down(signed_in, ada, acme):
     assert client.get(f"/brand/{acme.code}/logo").status_code == 200  # nothing chosen keeps it
     client.post(address, {**fields, "remove_logo": "on"})
     assert client.get(f"/brand/{acme.code}/logo").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "others"),
+    [
+        ("organization", "website", {"brand_color": "#0e6377"}),
+        ("person", "thumbnail_url", {"user_id": "p", "status": "active"}),
+    ],
+)
+def test_an_address_without_a_scheme_is_https(signed_in, ada, acme, page, field, others):
+    row = acme if page == "organization" else Person.objects.create(organization=acme, user_id="p")
+    form = {"organization": acme.pk, "name": "Acme", field: "www.acme.example", **others}
+    answer = signed_in(ada).post(reverse(f"admin:accounts_{page}_change", args=[row.pk]), form)
+    assert answer.status_code == 302
+    row.refresh_from_db()
+    assert getattr(row, field) == "https://www.acme.example"
 
 
 def demote(client, user, **fields):
