@@ -11,8 +11,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin_tools import TenantAdmin, own_organization, staff_user
 from accounts.models import App, AuditEntry, Invitation, Organization, Person, PersonGroup, User, VerifiedDomain
@@ -114,6 +116,11 @@ class OrganizationAdmin(TenantAdmin):
             api = ("code", "admin_secrets_set", "new_admin_secret", "user_secrets_set", "new_user_secret")
             groups.append((_("API sessions"), {"fields": api}))
         return groups
+
+    @method_decorator(sensitive_post_parameters("new_admin_secret", "new_user_secret"))
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep the secrets out of error reports."""
+        return super().changeform_view(*args, **kwargs)
 
     @admin.display(description=gettext_lazy("ADMIN secrets"))
     def admin_secrets_set(self, obj: Organization) -> str:
