@@ -16,6 +16,12 @@ STATES = (
     "import json; from messaging.models import Delivery; "
     "print(json.dumps(list(Delivery.objects.filter(message__code='{code}').values_list('address', 'state'))))"
 )
+# The undo time is waited out in test_whole_loop; this test is about what comes after it.
+END_UNDO = (
+    "from django.utils.timezone import now; from messaging.models import Delivery, Message; "
+    "Message.objects.filter(code='{code}').update(send_after=now()); "
+    "Delivery.objects.filter(message__code='{code}').update(next_at=now())"
+)
 
 
 class Counting:
@@ -90,6 +96,7 @@ def test_killed_in_the_middle_of_forty(pitch, take):
         )
         assert saved.status_code == 200, saved.text
         session.submit(f"/messages/{code}/send")
+        pitch.manage("shell", "--no-imports", "-c", END_UNDO.format(code=code))
 
         def finished():
             rows = json.loads(pitch.manage("shell", "--no-imports", "-c", STATES.format(code=code)))
