@@ -341,6 +341,22 @@ class VerifiedDomainAdmin(TenantAdmin):
         """Only operators."""
         return staff_user(request).is_operator
 
+    def save_model(self, request: HttpRequest, obj: VerifiedDomain, form: Any, change: bool) -> None:
+        """Save and write it down."""
+        super().save_model(request, obj, form, change)
+        audit.record(obj.organization, staff_user(request), "verified domain added", obj.domain)
+
+    def delete_model(self, request: HttpRequest, obj: VerifiedDomain) -> None:
+        """Delete and write it down."""
+        super().delete_model(request, obj)
+        audit.record(obj.organization, staff_user(request), "verified domain removed", obj.domain)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[VerifiedDomain]) -> None:
+        """Delete the chosen ones, each as one."""
+        for domain in queryset.select_related("organization"):
+            with transaction.atomic():
+                self.delete_model(request, domain)
+
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(TenantAdmin):

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
-from accounts.models import AuditEntry, Person, User
+from accounts.models import AuditEntry, Person, User, VerifiedDomain
 from tests.conftest import PASSWORD, make_user
 
 LISTS = ("/admin/", "/admin/accounts/user/")
@@ -64,6 +64,23 @@ def test_a_logo_is_put_up_and_taken_down(signed_in, ada, acme):
     assert client.get(f"/brand/{acme.code}/logo").status_code == 200  # nothing chosen keeps it
     client.post(address, {**fields, "remove_logo": "on"})
     assert client.get(f"/brand/{acme.code}/logo").status_code == 404
+
+
+def test_who_claims_a_mail_domain_is_written_down(signed_in, root, ada, acme):
+    client = signed_in(root)
+    add = reverse("admin:accounts_verifieddomain_add")
+    for domain in ("acme.test", "acme.example"):
+        assert client.post(add, {"organization": acme.pk, "domain": domain}).status_code == 302
+    first, second = VerifiedDomain.objects.order_by("pk")
+    client.post(reverse("admin:accounts_verifieddomain_delete", args=[first.pk]), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [second.pk], "post": "yes"}
+    client.post(reverse("admin:accounts_verifieddomain_changelist"), chosen)
+    assert not VerifiedDomain.objects.exists()
+    written = AuditEntry.objects.filter(organization=acme, actor=root).order_by("pk")
+    assert list(written.values_list("action", "target")) == [
+        (f"verified domain {done}", domain) for done in ("added", "removed") for domain in ("acme.test", "acme.example")
+    ]
+    assert signed_in(ada).post(add, {"organization": acme.pk, "domain": "other.example"}).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,32 @@ def test_an_action_is_written_down_once(signed_in, request, alice, who, model, a
     assert (written.organization, written.details) == (alice.organization, details)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_settings_made_and_deleted_are_written_down_the_shared_ones_too(signed_in, root, acme, at_once):
+    client = signed_in(root)
+    form = {"host": "smtp.relay.example", "port": 465, "security": "ssl"}
+    for organization in (acme, None):
+        given = form | ({"organization": organization.pk} if organization else {})
+        assert client.post(address(EmailProvider, "add"), given).status_code == 302
+    rows = list(EmailProvider.objects.values_list("pk", flat=True))
+    if at_once:
+        chosen = {"action": "delete_selected", "_selected_action": rows, "post": "yes"}
+        client.post(address(EmailProvider, "changelist"), chosen)
+    else:
+        for row in rows:
+            client.post(address(EmailProvider, "delete", row), {"post": "yes"})
+    assert not EmailProvider.objects.exists()
+    written = AuditEntry.objects.values_list("action", "target", "organization", "actor")
+    assert sorted(written, key=str) == sorted(
+        (
+            (f"email provider {done}", "smtp.relay.example", organization, root.pk)
+            for done in ("changed", "deleted")
+            for organization in (acme.pk, None)
+        ),
+        key=str,
+    )
+
+
 def test_a_senders_own_cancel_is_no_matter_for_the_log(signed_in, alice):
     rows = make_rows(alice)
     Message.objects.update(status="sending")
