@@ -154,3 +154,30 @@ def test_a_refused_invitation_leaves_the_link_at_the_desk(invite, provider, serv
     path = re.search(r"http://pitch\.test(/accounts/invitations/[\w-]+)", page)[1]
     client.logout()
     assert client.get(path).status_code == 200
+
+
+@pytest.mark.abuse("A5")
+@pytest.mark.parametrize("trick", ["Acme\r\nBcc: evil@many.example", "=?UTF-8?Q?Acme=0ABcc:_evil@many.example?="])
+def test_a_name_never_becomes_a_header(invite, provider, server, acme, trick):
+    acme.name = trick
+    acme.save()
+    page = invite(email="zoe@acme.test", name=trick)
+    assert server.mails == []
+    assert "Hand over this link yourself" in page
+    assert "Subject h" in page  # holds a line break, or hides one
+
+
+def test_a_name_with_other_letters_is_encoded(invite, provider, server, acme):
+    provider.from_address, provider.from_name = "post@acme.test", "Zoë, “Acme” <x@y.example>"
+    provider.save()
+    acme.name = "Åcme & Söhne"
+    acme.save()
+    invite(email="zoe@acme.test")
+    mail, text, html = parts_of(server.mails[0])
+    assert mail["Subject"] == "Åcme & Söhne invites you to Pitch"
+    assert [(a.display_name, a.addr_spec) for a in mail["From"].addresses] == [
+        ("Zoë, “Acme” <x@y.example>", "post@acme.test")
+    ]
+    assert server.mails[0].content.partition(b"\r\n\r\n")[0].isascii()
+    assert "Åcme & Söhne invites you" in text
+    assert "Åcme &amp; Söhne invites you" in html
