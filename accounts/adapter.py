@@ -28,6 +28,11 @@ class AccountAdapter(DefaultAccountAdapter):
         message.organization = organization
         message.send(fail_silently=True)  # one that cannot be sent must not hold up the next; the backend logs it
 
+    def set_password(self, user: User, password: str) -> None:
+        """Set a password and end a lock-out of the address, which allauth does only for addresses in its own table."""
+        super().set_password(user, password)
+        self._delete_login_attempts_cached_email(self.request, email=user.email)
+
     def reauthenticate(self, user: User, password: str) -> bool:
         """Say whether `password` is the signed-in user's own."""
         AuthenticationBackend.unstash_authenticated_user()

@@ -4,6 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -243,6 +244,33 @@ class TestPasswordReset:
     def test_a_mail_server_that_refuses_tells_nothing(self, client, alice, settings):
         settings.EMAIL_BACKEND = "messaging.system_mail.ProviderEmailBackend"  # and no server is set up
         assert self.ask(client, "alice@acme.test") == self.ask(client, "nobody@acme.test")
+
+    def test_allauths_own_table_of_addresses_stays_empty(self, client, alice):
+        self.ask(client, "alice@acme.test")
+        link = re.search(r"http://pitch\.test(/accounts/password/reset/key/\S+)", mail.outbox[0].body)[1]
+        form = client.get(link, follow=True).redirect_chain[-1][0]
+        client.post(form, {"password1": "a fresh pass phrase", "password2": "a fresh pass phrase"})
+        sign_in(client, "alice@acme.test", "a fresh pass phrase")
+        assert whoami(client)["email"] == "alice@acme.test"
+        assert not EmailAddress.objects.exists()
+
+    def test_a_new_password_ends_the_lock(self, client, alice):
+        for _attempt in range(6):
+            sign_in(client, "alice@acme.test", "wrong password")
+        self.ask(client, "alice@acme.test")
+        link = re.search(r"http://pitch\.test(/accounts/password/reset/key/\S+)", mail.outbox[0].body)[1]
+        form = client.get(link, follow=True).redirect_chain[-1][0]
+        client.post(form, {"password1": "a fresh pass phrase", "password2": "a fresh pass phrase"})
+        client.logout()
+        sign_in(client, "Alice@acme.test", "a fresh pass phrase")
+        assert whoami(client)["email"] == "alice@acme.test"
+
+    def test_a_link_dies_with_the_address_it_was_sent_to(self, client, alice):
+        self.ask(client, "alice@acme.test")
+        link = re.search(r"http://pitch\.test(/accounts/password/reset/key/\S+)", mail.outbox[0].body)[1]
+        alice.email = "new@acme.test"
+        alice.save()
+        assert "password1" not in client.get(link, follow=True).content.decode()
 
     def test_the_mail_names_organization_and_site(self, client, alice):
         self.ask(client, "alice@acme.test")
