@@ -111,6 +111,7 @@ def test_a_password_reset_arrives_through_the_worker(client, ask, alice, provide
     for part in (text, html):
         assert "Hi Alice," in part
         assert "This is about your account at Acme." in part
+        assert "your password stays as it is" in part
     form = client.get(path, follow=True)
     new = "quite another phrase"
     client.post(form.redirect_chain[-1][0], {"password1": new, "password2": new})
