@@ -10,8 +10,12 @@ class PitchConfig(AppConfig):
     name = "pitch"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and the signs of life of queue processes."""
         from pitch import checks  # noqa: F401  (registers on import)
+        from pitch.lib import signs
+
+        if signs.folder() is not None:
+            signs.connect()
 
 
 class PitchAdminConfig(AdminConfig):

@@ -103,9 +103,10 @@ try:
                 "OPTIONS": {"MAX_ENTRIES": 10_000},
             }
         }
+    WORKER_PROCESSES = env.integer("WORKER_PROCESSES", 2, minimum=1, maximum=32)
     Q_CLUSTER = {
         "name": "pitch",
-        "workers": env.integer("WORKER_PROCESSES", 2, minimum=1, maximum=32),
+        "workers": WORKER_PROCESSES,
         "queue_limit": 2,
         "bulk": 1,
         # One message of 20 + 20 goes strictly one after another and a final dot may take 10 minutes (RFC 5321 4.5.3.2).
@@ -113,7 +114,7 @@ try:
         "retry": 1800,
         "ack_failures": True,
         "max_attempts": 1,
-        "save_limit": 1000,
+        "save_limit": -1,  # only failures: with a limit each success locks all of them
         "catch_up": False,
         "poll": 0.2,
         "recycle": 200,
@@ -147,6 +148,9 @@ try:
     UPLOAD_KEEP_DAYS = env.integer("UPLOAD_KEEP_DAYS", 7, minimum=1, maximum=365)
     # How a finished file leaves the house: by Python, or handed to nginx by X-Accel-Redirect below this prefix.
     MEDIA_ACCEL_PREFIX = env.text("MEDIA_ACCEL_PREFIX")
+
+    # ---- API ------------------------------------------------------------------------------------------------------
+    KS_ACCEPT_V1 = env.boolean("KS_ACCEPT_V1", True)
 
     # ---- Behind a proxy -------------------------------------------------------------------------------------------
     try:
@@ -187,6 +191,7 @@ INSTALLED_APPS = [
     "messaging",
 ]
 MIDDLEWARE = [
+    "pitch.health.HealthMiddleware",
     # First: SecurityMiddleware sends plain http to https, and only the proxy's word says which of them the visitor used.
     "accounts.middleware.ProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -259,7 +264,6 @@ CSRF_TRUSTED_ORIGINS = [PITCH_BASE_URL] if PITCH_BASE_URL.startswith("https://")
 if PITCH_BASE_DOMAIN:
     CSRF_TRUSTED_ORIGINS.append(f"https://*.{PITCH_BASE_DOMAIN}")
 SECURE_SSL_REDIRECT = not DEMO
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEMO
 SECURE_HSTS_PRELOAD = not DEMO
@@ -306,4 +310,6 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["private"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # It says four lines for each task, and there is a canary every few seconds; what failed is said at ERROR.
+    "loggers": {"django-q": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"}},
 }

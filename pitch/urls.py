@@ -5,7 +5,6 @@ from django.urls import include, path
 
 import messaging.public_urls
 import messaging.urls
-from pitch.health import healthz
 from pitch.patterns import patterns
 
 urlpatterns = [
@@ -16,6 +15,5 @@ urlpatterns = [
     path("accounts/", include("accounts.sign_in_urls")),
     path("mailbox/", include("pitch.mailbox.urls")),
     path("patterns/", patterns, name="patterns"),
-    path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
 ]

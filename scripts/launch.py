@@ -9,6 +9,7 @@ Standard library only: it runs before anything is installed.
     ./run bench [name ...]  benchmarks, compared with a baseline in the same run
 """
 
+import ctypes.util
 import hashlib
 import importlib.util
 import os
@@ -36,6 +37,8 @@ def make_venv() -> None:
         return
     if importlib.util.find_spec("ensurepip") is None:
         fail("this Python has no venv module. On Debian and Ubuntu: sudo apt install python3-venv")
+    if VENV.exists() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").exists():
+        fail(f"{VENV} is a folder with something in it, and no virtual environment. Set PITCH_VENV to another place.")
     shutil.rmtree(VENV, ignore_errors=True)
     print("Making the virtual environment …", flush=True)
     done = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False)
@@ -81,35 +84,56 @@ def prepare(name: str) -> None:
         install(name)
 
 
+def find_chromium() -> str:
+    """Return a Chromium that starts, "" if there is none: Ubuntu's package is a stub that asks for snap."""
+    for name in (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser"):
+        program = shutil.which(name) if name else None
+        if program and subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0:
+            return program
+    return ""
+
+
+def find_missing_tools() -> dict[str, list[str]]:
+    """Return what the tests need and this machine lacks: what is missing, and the packages that bring it, best first."""
+    missing = {}
+    if not find_chromium():
+        missing["chromium"] = ["chromium", "chromium-browser"]
+    if not shutil.which("xmlsec1"):
+        missing["xmlsec1"] = ["xmlsec1"]
+    if not ctypes.util.find_library("atomic"):
+        missing["libatomic"] = ["libatomic1"]  # the driver of the browser needs it
+    return missing
+
+
+def install_by_apt(missing: dict[str, list[str]]) -> None:
+    """Try each package by itself: one that a distribution does not have must not keep the others away."""
+    print(f"Installing {', '.join(missing)} by apt for the tests …", flush=True)
+
+    def works(*words: str) -> bool:
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        command = ["apt-get", "-qq", *words]
+        return subprocess.run(command, env=quiet, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+    works("update")
+    for packages in [*missing.values(), ["fonts-dejavu-core"]]:
+        any(works("install", "-y", "--no-install-recommends", package) for package in packages)
+
+
 def install_test_tools() -> None:
-    """Have Chromium and xmlsec1: by apt where that is allowed, else say what will not run."""
-    wanted = {"chromium": "chromium", "xmlsec1": "xmlsec1"}
-    missing = [package for package, program in wanted.items() if not shutil.which(program)]
-    if os.environ.get("CHROMIUM"):
-        missing = [package for package in missing if package != "chromium"]
+    """Have Chromium and what else the tests need: by apt where that is allowed, else say what will not run."""
+    missing = find_missing_tools()
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        install_by_apt(missing)
+        missing = find_missing_tools()
     if not missing:
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        print(f"Installing {', '.join(missing)} by apt for the tests …", flush=True)
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False, stdout=subprocess.DEVNULL)
-        command = [
-            "apt-get",
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            *missing,
-            "libatomic1",
-            "fonts-dejavu-core",
-        ]
-        if subprocess.run(command, env=quiet, check=False, stdout=subprocess.DEVNULL).returncode == 0:
-            return
+    names = ", ".join(missing)
     bar = "!" * 78
-    print(f"{bar}\nNot installed: {', '.join(missing)}. The tests that need them will NOT run.", file=sys.stderr)
-    print(f"To run them: sudo apt install {' '.join(missing)} libatomic1\n{bar}", file=sys.stderr, flush=True)
+    print(f"{bar}\nNot installed: {names}. The tests that need them will NOT run.", file=sys.stderr)
+    words = " ".join(packages[0] for packages in missing.values())
+    print(f"To run them: sudo apt install {words}\n{bar}", file=sys.stderr, flush=True)
     if os.environ.get("CI") == "true":
-        fail(f"CI=true and {', '.join(missing)} is missing.")
+        fail(f"CI=true and {names} is missing.")
 
 
 def execute(*command: object, **settings: str) -> None:
@@ -124,7 +148,7 @@ def test(arguments: list[str]) -> None:
     prepare("dev")
     install_test_tools()
     chosen = any(a == "-n" or a.startswith(("-n", "--numprocesses")) for a in arguments)
-    execute(PYTHON, "-m", "pytest", *([] if chosen else ["-n", "2"]), *arguments)
+    execute(PYTHON, "-m", "pytest", *([] if chosen else ["-n", "2"]), *arguments, CHROMIUM=find_chromium())
 
 
 def main(arguments: list[str]) -> None:

@@ -22,6 +22,7 @@ from messaging import limits, mime
 from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
 from messaging.services import leases, providers, rendering
 from messaging.transports.base import Envelope, Outcome, ProviderStopped, Result, Transport
+from pitch.lib import signs
 from pitch.lib.queue import wake
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,8 @@ class Pump:
         count = 0
         try:
             while self.clock() < self.end:
+                if signs.is_stopping():
+                    return count  # between two mails nothing is in doubt
                 delivery = claim()
                 if delivery is None:
                     return count

@@ -10,7 +10,8 @@ from typing import IO
 import django
 from django.conf import settings
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.core.management.base import SystemCheckError
+from django.db import DatabaseError, OperationalError, connection
 
 _held: list[IO[str]] = []
 
@@ -60,14 +61,21 @@ def prepare() -> str:
     hold_data_folder()
     check_port("PORT", settings.PORT)
     if settings.DEMO:
+        if settings.PORT == settings.MAILBOX_PORT:
+            raise Refusal(f"PORT and MAILBOX_PORT are both {settings.PORT}; give them different numbers.")
         check_port("MAILBOX_PORT", settings.MAILBOX_PORT)
     else:
-        call_command("check", deploy=True, fail_level="ERROR")
+        check_production()
     try:
         connection.ensure_connection()
     except OperationalError as err:
         raise Refusal(f"the database of DATABASE_URL does not answer: {err}") from err
-    call_command("migrate", verbosity=0, interactive=False)
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as err:
+        raise Refusal(
+            f"the tables could not be brought up to date: {err} The user of DATABASE_URL must own them. Nothing was started."
+        ) from err
     collect_assets()
     password = ""
     if settings.DEMO:
@@ -75,6 +83,14 @@ def prepare() -> str:
         password = (Path(settings.PITCH_DATA) / "demo-password").read_text(encoding="utf-8").strip()
     connection.close()
     return password
+
+
+def check_production() -> None:
+    """Raise Refusal with what `check --deploy` finds to be an error."""
+    try:
+        call_command("check", deploy=True, fail_level="ERROR")
+    except SystemCheckError as err:
+        raise Refusal(f"production is not set up safely.\n{err}") from err
 
 
 def collect_assets() -> None:

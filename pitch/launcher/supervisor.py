@@ -19,6 +19,8 @@ from pitch.lib import processes
 # A child that dies this often within WINDOW seconds will not come back by starting it again.
 DEATHS = 5
 WINDOW = 60.0
+# The worker gives its clusters 8 s; nobody may be killed before he has ended what he started himself.
+STOP_SECONDS = 20.0
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Supervisor:
                 if now >= child.restart_at:
                     self._start(child)
             elif child.process.poll() is not None:
-                processes.stop(child.process, grace=5)  # what is left of its group must not work on without it
+                processes.stop([child.process], grace=5)  # what is left of its group must not work on without it
                 code, child.process = child.process.returncode, None
                 child.deaths.append(now)
                 if len(child.deaths) == DEATHS and now - child.deaths[0] < WINDOW:
@@ -121,11 +123,7 @@ class Supervisor:
         print(f"Pitch is ready: {settings.PITCH_BASE_URL}{who}", flush=True)
 
     def _stop_all(self) -> None:
+        processes.stop([child.process for child in self.children if child.process is not None], grace=STOP_SECONDS)
         for child in self.children:
-            if child.process is not None and child.process.poll() is None:
-                child.process.terminate()
-        for child in self.children:
-            if child.process is not None:
-                processes.stop(child.process)
             if child.log is not None:
                 child.log.close()

@@ -11,12 +11,15 @@ _SECRETS = re.compile(
     r"(?i)\b(authorization|cookie|set-cookie|password|secret|samlresponse|ks|token)(['\"]?\s*[:=]\s*['\"]?)"
     r"(?:(?:bearer|basic|ks)\s+)?[^\s'\",;&]+"
 )
+# A Kaltura session wherever it stands: v2 begins with base64 of "v2|", v1 with base64 of 40 hex digits (accounts/ks.py).
+_KS = re.compile(r"(djJ8|(?:[MNOYZ][DGTWjmz2][A-Za-n][h-mw-z0-5]){13})[A-Za-z0-9+/_=%\-]+")
 
 
 def scrub(text: str) -> str:
     """Return `text` with addresses shortened (a…@host), tokens in paths and secrets blanked, and line breaks escaped."""
     text = text.replace("\r", "\\r").replace("\n", "\\n")
     text = _SECRETS.sub(r"\1\2[hidden]", text)
+    text = _KS.sub(lambda found: found[1][:4] + "…", text)
     text = _TOKEN_PATH.sub(r"/\1/\2…", text)
     text = _MEDIA_PATH.sub(r"\1…", text)
     text = _RESET_PATH.sub(r"\1…", text)

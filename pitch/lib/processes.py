@@ -53,15 +53,19 @@ def group_is_alive(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def stop(process: subprocess.Popen[bytes], grace: float = 10.0) -> None:
-    """Terminate a process, and after `grace` seconds kill whatever is left of its group."""
-    if process.poll() is None:
-        process.terminate()
+def stop(running: Sequence[subprocess.Popen[bytes]], grace: float = 10.0) -> None:
+    """Terminate processes all at once, and after `grace` seconds together kill whatever is left of their groups."""
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
     end = time.monotonic() + grace
-    while process.poll() is None and time.monotonic() < end:
+    while time.monotonic() < end and any(process.poll() is None for process in running):
         time.sleep(0.05)
-    signal_group(process, signal.SIGTERM)
-    while group_is_alive(process) and time.monotonic() < end:
+    for process in running:
+        signal_group(process, signal.SIGTERM)
+    end = max(end, time.monotonic() + 1)
+    while time.monotonic() < end and any(group_is_alive(process) for process in running):
         time.sleep(0.05)
-    signal_group(process, signal.SIGKILL)
-    process.wait()
+    for process in running:
+        signal_group(process, signal.SIGKILL)
+        process.wait()

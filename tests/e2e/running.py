@@ -18,7 +18,8 @@ import redis
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READY = re.compile(r"^Pitch is ready: (?P<url>\S+)  sign in as demo@acme\.test / (?P<password>\S+)$")
+READY = re.compile(r"^Pitch is ready: (?P<url>\S+)(  sign in as demo@acme\.test / (?P<password>\S+))?$")
+TAKEN = "pitch-tests:taken"
 
 
 def free_port() -> int:
@@ -42,22 +43,27 @@ def wait_until(condition, seconds: float = 20.0, every: float = 0.1):
 class Servers:
     """A database and a broker of its own for one installation, on the servers the suite runs on (none: SQLite)."""
 
-    taken = 0
-
     def __init__(self, environment: dict[str, str]) -> None:
         self.admin = environment.get("DATABASE_URL", "")
-        self.name = ""
+        self.name = self.broker = ""
         if self.admin.startswith("postgres"):
             self.name = f"pitch_e2e_{secrets.token_hex(6)}"
             self.execute(f'CREATE DATABASE "{self.name}"')
             environment["DATABASE_URL"] = f"{self.admin.rpartition('/')[0]}/{self.name}"
         if environment.get("REDIS_URL"):
-            # Numbers 1 to 8: each worker process of the suite has four, taken in turn.
-            worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
-            number = 1 + worker * 4 + Servers.taken % 4
-            Servers.taken += 1
-            environment["REDIS_URL"] = f"{environment['REDIS_URL'].rpartition('/')[0]}/{number}"
-            redis.Redis.from_url(environment["REDIS_URL"]).flushdb()
+            environment["REDIS_URL"] = self.broker = self.take_broker(environment["REDIS_URL"].rpartition("/")[0])
+
+    @staticmethod
+    def take_broker(server: str) -> str:
+        """Return the address of a Redis database that was empty and is ours now: nobody else's data is ever flushed."""
+        for number in range(1, 16):
+            with redis.Redis.from_url(f"{server}/{number}") as connection:
+                if not connection.set(TAKEN, 1, nx=True):
+                    continue
+                if connection.dbsize() == 1:
+                    return f"{server}/{number}"
+                connection.delete(TAKEN)
+        raise AssertionError(f"{server} has no empty database from 1 to 15; `redis-cli -n N flushdb` empties one.")
 
     def execute(self, statement: str) -> None:
         """Run one statement beside any transaction."""
@@ -65,10 +71,14 @@ class Servers:
             connection.execute(statement)
 
     def give_back(self) -> None:
-        """Drop the database."""
+        """Drop the database and empty the broker."""
         if self.name:
             self.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
             self.name = ""
+        if self.broker:
+            with redis.Redis.from_url(self.broker) as connection:
+                connection.flushdb()
+            self.broker = ""
 
 
 class RunningPitch:
@@ -119,7 +129,7 @@ class RunningPitch:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(30)
+            return self.process.wait(45)
         finally:
             self.process.stdout.close()
             self.servers.give_back()

@@ -2,15 +2,23 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import stat
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import requests
+from aiosmtpd.controller import Controller
+from cryptography.fernet import Fernet
 
+from tests.e2e.proxy import Proxy
 from tests.e2e.running import ROOT, RunningPitch, free_port, wait_until
+from tests.e2e.test_worker_killed import Counting, send_to
 
 
 def processes_of(data: Path) -> dict[int, str]:
@@ -129,3 +137,136 @@ def test_a_taken_port_is_named(tmp_path):
 )
 def test_a_bad_setting_is_named(tmp_path, given, words):
     assert words in refuse(tmp_path, **given)
+
+
+def test_one_number_for_two_ports_is_refused(tmp_path):
+    port = str(free_port())
+    assert f"PORT and MAILBOX_PORT are both {port}" in refuse(tmp_path, PORT=port, MAILBOX_PORT=port)
+
+
+def test_a_folder_that_is_no_virtual_environment_is_left_alone(tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    environment = {**os.environ, "PITCH_VENV": str(precious)}
+    done = subprocess.run([ROOT / "run"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "no virtual environment. Set PITCH_VENV to another place." in done.stderr
+    assert (precious / "thesis.txt").read_text() == "years of work"
+
+
+def test_production_comes_up_and_says_so(tmp_path):
+    """No demo account, no mailbox; health answers by address though the host is another's."""
+    running = RunningPitch(
+        tmp_path,
+        PITCH_MODE="production",
+        PITCH_BASE_URL="https://pitch.example.test",
+        PITCH_SECRET_KEY=secrets.token_urlsafe(64),
+        PITCH_ENCRYPTION_KEYS=Fernet.generate_key().decode(),
+        PITCH_LINK_KEYS=f"1:{secrets.token_hex(32)}",
+    ).start()
+    try:
+        assert running.output[-1] == "Pitch is ready: https://pitch.example.test"
+        answer = requests.get(f"http://127.0.0.1:{running.port}/healthz", timeout=10)
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        answer = requests.get(f"http://127.0.0.1:{running.port}/accounts/login/", timeout=10)
+        assert answer.status_code == 400
+        assert greeting(running.mailbox_port) == b""
+    finally:
+        assert running.stop() == 0
+    assert processes_of(tmp_path) == {}
+
+
+def test_a_child_that_cannot_live_takes_the_whole_down_with_a_sentence(tmp_path):
+    """The mailbox's folder is a file: it ends at each start."""
+    (tmp_path / "mailbox").write_text("in the way")
+    said = refuse(tmp_path)
+    assert "Pitch stops: mailbox ended 5 times within a minute" in said
+    assert processes_of(tmp_path) == {}
+
+
+def test_ctrl_c_while_a_mail_server_does_not_answer(tmp_path, take):
+    """The pump waits for the last reply, which may take ten minutes; the stop does not, and leaves nobody behind."""
+    server = Counting()
+    release = threading.Event()
+    server.on_copy[1] = lambda: release.wait(60)
+    controller = Controller(server, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    running = RunningPitch(tmp_path, SMTP_ALLOW_PLAINTEXT="true").start()
+    try:
+        send_to(running, controller.port, take, ["one@stall.example"])
+        wait_until(lambda: server.copies, 60)
+        begun = time.monotonic()
+    finally:
+        code = running.stop()
+        took = time.monotonic() - begun
+        release.set()
+        controller.stop()
+    assert code == 0
+    assert took < 20
+    assert processes_of(tmp_path) == {}
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that `pid` started and that live."""
+    return [int(word) for word in (Path("/proc") / str(pid) / "task" / str(pid) / "children").read_text().split()]
+
+
+def parts_of(data: Path, cluster: str) -> list[int]:
+    """Return the guard of a cluster and, in the order they were started, its workers, monitor and pusher; else nothing."""
+    named = f"Q_CLUSTER_NAME={cluster}\0".encode()
+    try:
+        for pid, command in processes_of(data).items():
+            if "qcluster" in command and os.getpgid(pid) == pid and named in Path(f"/proc/{pid}/environ").read_bytes():
+                (guard,) = children_of(pid)
+                parts = [guard, *sorted(children_of(guard))]
+                return parts if len(parts) == 5 else []
+    except (OSError, ValueError):
+        pass  # one of them ended while we looked
+    return []
+
+
+def has_left(running: RunningPitch, mark: Path) -> bool:
+    """Say whether a task was done; if not, wake it once more, as the sweep does: a queue may lose what a dead process held."""
+    if not mark.exists():
+        wake = f"from pitch.lib.queue import wake; wake('tests.e2e.marks.leave', {str(mark)!r})"
+        running.manage("shell", "--no-imports", "-c", wake)
+    return mark.exists()
+
+
+def test_any_part_of_the_queue_killed_comes_back(tmp_path):
+    """django-q2's guard, each of its workers, its monitor and its pusher, one after another; none may end the queue for good."""
+    running = RunningPitch(tmp_path).start()
+    try:
+        # The guard (all start anew), then the monitor, the pusher and both workers: who is started again comes last.
+        for number, place in enumerate([0, 3, 3, 1, 1]):
+            parts = wait_until(lambda: parts_of(tmp_path, "pitch"), 60)
+            os.kill(parts[place], signal.SIGKILL)
+            mark = tmp_path / f"mark{number}"
+            wait_until(lambda mark=mark: has_left(running, mark), 60, every=2)
+            wait_until(lambda: running.health()[0] == 200, 60)
+    finally:
+        assert running.stop() == 0
+    assert processes_of(tmp_path) == {}
+
+
+def test_the_broker_away_for_a_moment(tmp_path):
+    """Redis restarts: the health check says so, and everything goes on by itself."""
+    if not os.environ.get("REDIS_URL"):
+        pytest.skip("this run has no Redis: its broker is the database")
+    running = RunningPitch(tmp_path)
+    proxy = Proxy(running.environment["REDIS_URL"])
+    running.environment["REDIS_URL"] = proxy.address
+    running.start()
+    try:
+        worker = [pid for pid, command in processes_of(tmp_path).items() if "run_worker" in command]
+        proxy.close()
+        wait_until(lambda: running.health()[0] == 503, 60)
+        proxy.open()
+        wait_until(lambda: running.health()[0] == 200, 90)
+        assert processes_of(tmp_path).keys() >= set(worker)
+        assert running.process.poll() is None
+    finally:
+        assert running.stop() == 0
+        proxy.close()
+    assert processes_of(tmp_path) == {}

@@ -3,8 +3,8 @@
 import json
 import os
 import signal
-import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ STATES = (
     "import json; from messaging.models import Delivery; "
     "print(json.dumps(list(Delivery.objects.filter(message__code='{code}').values_list('address', 'state'))))"
 )
-# The undo time is waited out in test_whole_loop; this test is about what comes after it.
+# The undo time is waited out in test_whole_loop; these tests are about what comes after it.
 END_UNDO = (
     "from django.utils.timezone import now; from messaging.models import Delivery, Message; "
     "Message.objects.filter(code='{code}').update(send_after=now()); "
@@ -57,15 +57,26 @@ def worker_processes(data: Path) -> list[int]:
     return found
 
 
-@pytest.fixture
-def take(tmp_path) -> Path:
-    """Make a two-second video with the ffmpeg that came with Pitch."""
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    path = tmp_path / "take.mp4"
-    command = [get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=15", "-t", "2"]
-    subprocess.run([*command, "-pix_fmt", "yuv420p", str(path)], check=True, timeout=30)
-    return path
+def send_to(pitch, port: int, take: Path, to: list[str], bcc: Sequence[str] = ()) -> str:
+    """Send one message through the mail server at `port`; returns its code."""
+    address = ["--host", "127.0.0.1", "--port", str(port), "--security", "none"]
+    pitch.manage("configure_smtp", "--organization", "acme", *address, "--from", "demo@acme.test")
+    session = pitch.session()
+    video = session.upload(take)
+    page = session.submit("/messages/new", video=video).url
+    code = page.rstrip("/").split("/")[-2]
+    people = {kind: [{"name": "", "address": a} for a in found] for kind, found in {"to": to, "bcc": bcc}.items()}
+    draft = {**people, "subject": "Hello", "text_html": "<p>Hello</p>", "video": video, "version": 0}
+    saved = session.post(
+        f"{pitch.url}/messages/{code}/draft",
+        json=draft,
+        headers={"X-CSRFToken": session.token(), "Referer": page},
+        timeout=30,
+    )
+    assert saved.status_code == 200, saved.text
+    session.submit(f"/messages/{code}/send")
+    pitch.manage("shell", "--no-imports", "-c", END_UNDO.format(code=code))
+    return code
 
 
 @pytest.mark.req("R375", "R378")
@@ -74,29 +85,11 @@ def test_killed_in_the_middle_of_forty(pitch, take):
     server = Counting()
     controller = Controller(server, hostname="127.0.0.1", port=free_port())
     controller.start()
-    address = ["--host", "127.0.0.1", "--port", str(controller.port), "--security", "none"]
     try:
-        pitch.manage("configure_smtp", "--organization", "acme", *address, "--from", "demo@acme.test")
-        session = pitch.session()
-        video = session.upload(take)
-        page = session.submit("/messages/new", video=video).url
-        code = page.rstrip("/").split("/")[-2]
-        people = {
-            kind: [{"name": "", "address": f"{kind}{n}@kill.example"} for n in range(20)] for kind in ("to", "bcc")
-        }
-
         # The 15th copy is counted by the server, but the worker dies before it hears of it.
         server.on_copy[15] = lambda: [os.kill(process, signal.SIGKILL) for process in worker_processes(pitch.data)]
-        draft = {**people, "subject": "Forty", "text_html": "<p>Hello</p>", "video": video, "version": 0}
-        saved = session.post(
-            f"{pitch.url}/messages/{code}/draft",
-            json=draft,
-            headers={"X-CSRFToken": session.token(), "Referer": page},
-            timeout=30,
-        )
-        assert saved.status_code == 200, saved.text
-        session.submit(f"/messages/{code}/send")
-        pitch.manage("shell", "--no-imports", "-c", END_UNDO.format(code=code))
+        to, bcc = ([f"{kind}{n}@kill.example" for n in range(20)] for kind in ("to", "bcc"))
+        code = send_to(pitch, controller.port, take, to, bcc)
 
         def finished():
             rows = json.loads(pitch.manage("shell", "--no-imports", "-c", STATES.format(code=code)))

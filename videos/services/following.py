@@ -10,6 +10,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from pitch.lib import signs
 from videos import ffmpeg, storage
 from videos.models import Upload, Video
 from videos.services import transcoding
@@ -123,7 +124,7 @@ class Follower:
                 encoder.stdin.flush()
                 if row["finished_at"] is not None and sent == row["offset"]:
                     return True
-                self.gave_up_waiting = self.clock() - last_growth > IDLE_SECONDS
+                self.gave_up_waiting = self.clock() - last_growth > IDLE_SECONDS or signs.is_stopping()
                 if encoder.poll() is not None or self.gave_up_waiting:
                     return False
                 time.sleep(POLL)

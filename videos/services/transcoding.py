@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 LONG_SIDE = 1280
 MAX_ATTEMPTS = 3
+# Restarts of the worker are no fault of the video: a conversion that was cut off is begun anew more often than one that failed.
+MAX_STARTS = 10
 # Of what a copied recording may differ between picture and sound before it is encoded anew (size changes mid-stream).
 MAX_DRIFT_MS = 500
 PERMANENT = (
@@ -222,7 +224,7 @@ def recover() -> int:
     for video in late[:50]:
         try:
             with hold(video):  # nobody works on it: a long conversion is not a lost one
-                spent = video.attempts >= MAX_ATTEMPTS
+                spent = video.attempts >= MAX_STARTS
         except Busy:
             continue
         if spent:
