@@ -60,14 +60,12 @@ class ResetPasswordForm(AllauthResetPasswordForm):
     """E-mail; one link for each account with that address."""
 
     def clean_email(self) -> str:
-        """Find the accounts; says the same whether there are any or not."""
-        email = str(self.cleaned_data["email"])
-        self.users = password_resets.accounts_of(email)
-        return email
+        """Take any address: who has an account is not looked up here."""
+        return str(self.cleaned_data["email"])
 
     def save(self, request: HttpRequest, **kwargs: Any) -> str:
-        """Leave the mails to the worker."""
-        password_resets.ask(self.users)
+        """Leave the rest to the worker."""
+        password_resets.ask(self.cleaned_data["email"])
         return str(self.cleaned_data["email"])
 
 

@@ -1,8 +1,8 @@
-"""Tasks: what a request leaves to the worker."""
+"""Tasks: wake-ups without data."""
 
 from accounts.services import password_resets
 
 
-def mail_password_resets(*user_ids: int) -> int:
-    """Mail these users the links with which they choose a new password."""
-    return password_resets.mail(user_ids)
+def mail_password_resets() -> int:
+    """Mail the links with which people choose a new password."""
+    return password_resets.mail()
