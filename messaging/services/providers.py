@@ -163,7 +163,7 @@ def test(provider: EmailProvider, address: str) -> Dialogue:
     )
     try:
         envelope = Envelope(envelope_from(provider, sender), normalize(address), mime.build(letter))
-        result = transport.send(envelope, before_body=lambda: None)
+        result = transport.send(envelope, before_dot=lambda: None)
     except ProviderStopped as err:
         return Dialogue(False, str(err), hide_secrets(lines + ([f"! {err.detail}"] if err.detail else []), provider))
     finally:

@@ -174,9 +174,9 @@ class Pump:
         envelope = Envelope(providers.envelope_from(provider, letter.sender.address), delivery.address, content)
         transport = self.transport(provider)
         try:
-            result = transport.send(envelope, before_body=lambda: mark_in_flight(delivery))
+            result = transport.send(envelope, before_dot=lambda: mark_in_flight(delivery))
         except LeaseLost:
-            self.forget(provider)  # the server still waits for a body that must not come
+            self.forget(provider)  # the server still waits for a dot that must not come
         except ProviderStopped as err:
             log.warning("Provider %s stops: %s", provider.pk, err)
             providers.stop(provider, err)
@@ -198,7 +198,7 @@ class Pump:
 
 
 def mark_in_flight(delivery: Delivery) -> None:
-    """Commit that the body is about to go out; raises LeaseLost if the row is not ours any more."""
+    """Commit that the final dot is about to go out; raises LeaseLost if the row is not ours any more."""
     marked = Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.LEASED, lease=delivery.lease).update(
         in_flight_at=timezone.now()
     )
@@ -239,6 +239,8 @@ def record(delivery: Delivery, result: Result) -> None:
                 suppress_address(delivery, result)
         case Outcome.DROPPED:
             settle(delivery, Delivery.State.DROPPED, **words)
+        case Outcome.IMPOSSIBLE:
+            settle(delivery, Delivery.State.ERROR, error_description=result.text, **words)
 
 
 def doubt_words() -> str:
@@ -263,7 +265,7 @@ def suppress_address(delivery: Delivery, result: Result) -> None:
 def recover() -> int:
     """Give back rows whose holder is gone; returns how many.
 
-    Before the body went out nothing was sent: the row waits again. After it, nobody knows: it is in doubt, and never resent by
+    Before the final dot nothing was sent: the row waits again. After it, nobody knows: it is in doubt, and never resent by
     itself (R379, A39).
     """
     now = timezone.now()

@@ -13,6 +13,7 @@ class Outcome(Enum):
     DEFERRED = "deferred"  # the address or the mail was put off
     BOUNCED = "bounced"  # the address does not exist or takes nothing
     DROPPED = "dropped"  # refused by policy
+    IMPOSSIBLE = "error"  # this server cannot carry this mail, which says nothing about the address
     LOST = "lost"  # the connection broke before the last dot: nothing was sent
     IN_DOUBT = "in_doubt"  # the connection broke after it: nobody knows
 
@@ -37,6 +38,21 @@ class ProviderStopped(Exception):
         self.detail = detail
 
 
+class SenderRefused(ProviderStopped):
+    """The server takes nothing from this one sender; mails of others may go on.
+
+    `address` is what MAIL FROM named; empty if the refusal came later and is about the author in From.
+    """
+
+    def __init__(self, sentence: str, *, permanent: bool, detail: str = "", address: str = "") -> None:
+        super().__init__(sentence, permanent=permanent, detail=detail)
+        self.address = address
+
+
+class TooMany(ProviderStopped):
+    """The server has too many connections or mails from us at once: fewer connections may be all it takes."""
+
+
 @dataclass(frozen=True)
 class Envelope:
     """Who the server is told: one sender, exactly one recipient (R375), the bytes."""
@@ -49,11 +65,18 @@ class Envelope:
 class Transport(Protocol):
     """One open way to a provider."""
 
-    def send(self, envelope: Envelope, before_body: Callable[[], None]) -> Result:
-        """Send one mail; `before_body` is called when the address was accepted, just before the mail itself goes out.
+    def send(self, envelope: Envelope, before_dot: Callable[[], object], following: Envelope | None = None) -> Result:
+        """Send one mail; `before_dot` is called when all of it but the final dot was written.
+
+        If `before_dot` raises, the mail is not sent and the connection is dropped. `following` is the mail of the next call, if it
+        is known: a transport may announce it already; then the next call is for exactly that one, or `abandon`.
 
         Raises ProviderStopped for everything that is not about this one address.
         """
+        ...
+
+    def abandon(self) -> None:
+        """Take back the mail that was named as `following`; never raises."""
         ...
 
     def drop(self) -> None:

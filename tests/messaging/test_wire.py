@@ -408,7 +408,7 @@ def test_a_sender_refused_after_the_mail_is_nobodys_bounce(compose, server, prov
     server.after_data = {"anna@torvald.example": said}
     message = send(compose(to=["anna@torvald.example", "kofi@asante.example"]))
     provider.refresh_from_db()
-    assert "refused the sender alice@acme.test" in provider.stopped_reason
+    assert "does not let Pitch send in this person's name" in provider.stopped_reason
     assert states(message) == ["queued", "queued"]
     assert set(message.deliveries.values_list("attempts", flat=True)) == {0}
     assert not Suppression.objects.exists()
