@@ -50,7 +50,7 @@ class ProviderEmailBackend(BaseEmailBackend):
             for recipient in message.recipients():
                 content = mime.build(self._letter(message, mime.Mailbox(provider.from_name or name, sender), recipient))
                 envelope = Envelope(providers.envelope_from(provider, sender), parseaddr(recipient)[1], content)
-                result = transport.send(envelope, before_body=lambda: None)
+                result = transport.send(envelope, before_dot=lambda: None)
                 if result.outcome is not Outcome.ACCEPTED:
                     raise MailNotSent(result.text or result.outcome.value)
         finally:

@@ -50,7 +50,7 @@ class SenderRefused(ProviderStopped):
 
 
 class TooMany(ProviderStopped):
-    """The server has too many connections from us (421, 432, 4.3.2): fewer of them, and a little later."""
+    """The server has too many connections or mails from us at once: fewer connections may be all it takes."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,18 @@ class Envelope:
 class Transport(Protocol):
     """One open way to a provider."""
 
-    def send(self, envelope: Envelope, before_dot: Callable[[], None], following: Envelope | None = None) -> Result:
-        """Send one mail; `before_dot` is called just before the final dot and may raise to keep it from going out.
+    def send(self, envelope: Envelope, before_dot: Callable[[], object], following: Envelope | None = None) -> Result:
+        """Send one mail; `before_dot` is called when all of it but the final dot was written.
 
-        `following` is what the next call will send, so that its commands may travel with the dot.
+        If `before_dot` raises, the mail is not sent and the connection is dropped. `following` is the mail of the next call, if it
+        is known: a transport may announce it already; then the next call is for exactly that one, or `abandon`.
+
         Raises ProviderStopped for everything that is not about this one address.
         """
+        ...
+
+    def abandon(self) -> None:
+        """Take back the mail that was named as `following`; never raises."""
         ...
 
     def drop(self) -> None:

@@ -1,7 +1,7 @@
 """Where settings made in a browser or by the API may connect to (abuse cases A3, A4).
 
 Python's own idea of a public address is too generous (security.md §5), so its gaps are closed here. Every address of a name is
-checked, and the one that was checked is the one that is connected to.
+checked, and those that were checked are those that are connected to.
 """
 
 import ipaddress
@@ -37,8 +37,8 @@ def check_port(port: int) -> None:
         )
 
 
-def resolve(host: str, port: int) -> str:
-    """Return the address to connect to, after checking every one the name has.
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses to try in turn, after checking every one the name has.
 
     Raises Forbidden if one of them is inside and not in SMTP_ALLOWED_NETWORKS, OSError if the name is unknown.
     """
@@ -53,4 +53,4 @@ def resolve(host: str, port: int) -> str:
                 )
                 % {"host": host}
             )
-    return str(addresses[0])
+    return list(dict.fromkeys(str(address) for address in addresses))

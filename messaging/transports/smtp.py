@@ -1,32 +1,41 @@
-"""SMTP: one connection for many mails, one RCPT TO each (R375), TLS that is checked or no connection at all (A40)."""
+"""SMTP: one connection for many mails, one RCPT TO each (R375), TLS that is checked or no connection at all (A40).
 
+The client knows the protocol; here stand the settings, what each answer means (messaging.md (c)), and the sentences.
+"""
+
+import ipaddress
 import re
-import smtplib
-import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from messaging.models import EmailProvider
 from messaging.transports import guard
-from messaging.transports.base import Envelope, Outcome, ProviderStopped, Result, SenderRefused
+from messaging.transports.base import Envelope, Outcome, ProviderStopped, Result, SenderRefused, TooMany
+from messaging.transports.client import NotOffered, Refused, SmtpClient
+from messaging.transports.encoding import Unsendable
+from messaging.transports.replies import Reply
+from messaging.transports.wire import ConnectionLost, Phase, ProtocolError, SmtpError, TlsFailed
 
-CONNECT_SECONDS = 30
-REPLY_SECONDS = 300  # RFC 5321 4.5.3.2: MAIL, RCPT
-FINAL_DOT_SECONDS = 600  # RFC 5321 4.5.3.2.6
 ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
 # Exchange says so at MAIL, at RCPT or after the mail: nobody's address is wrong, the account may not send for this user.
 SEND_AS = re.compile(r"(?i)^5\.(7\.60|2\.252)\b|\bSendAsDenied\b")
 WAIT = re.compile(r"(?i)\btry again in (\d+) (second|minute)")
+# Exchange says 432 4.3.2 and 421 4.3.2, Google 421 4.7.0, Postfix "too many connections"; but 450 4.7.0 is greylisting, and
+# 452 4.2.2 a full mailbox.
+CROWDED = re.compile(
+    r"(?i)^4\.3\.2\b|\btoo many (concurrent |simultaneous )?(smtp )?(connection|session)|\bconcurrent\b"
+)
 
 
-def clean_reply(reply: bytes | str) -> str:
-    """Return a server's words on one line, without control characters, at most 500 characters."""
-    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()[:500]
+def enhanced(text: str) -> tuple[str, str]:
+    """Return subject and detail of a reply's enhanced status code (RFC 3463), empty if it has none."""
+    match = ENHANCED.match(text)
+    return (match[2], match[3]) if match else ("", "")
 
 
 def retry_hint(text: str) -> float | None:
@@ -35,24 +44,43 @@ def retry_hint(text: str) -> float | None:
     return None if match is None else int(match[1]) * (60 if match[2].lower() == "minute" else 1)
 
 
-def classify(code: int, reply: bytes | str) -> Result:
-    """Return what a refusal of the address or of the mail means (messaging.md (c))."""
-    text = clean_reply(reply)
-    if 400 <= code < 500:
+def is_crowded(reply: Reply) -> bool:
+    """Say whether the server has too much from us at once, which is about no sender and no address."""
+    if not 400 <= reply.code < 500:
+        return False
+    google = reply.code == 421 and enhanced(reply.text) == ("7", "0")
+    return reply.code == 432 or google or bool(CROWDED.search(reply.text))
+
+
+def classify(reply: Reply) -> Result:
+    """Return what the answer to an address or a mail means (messaging.md (c))."""
+    code, text = reply.code, reply.text
+    if code < 300:
+        return Result(Outcome.ACCEPTED, code, text)
+    if code < 500:
         return Result(Outcome.DEFERRED, code, text, retry_after=retry_hint(text))
-    match = ENHANCED.match(text)
-    subject, detail = (match[2], match[3]) if match else ("", "")
+    subject, detail = enhanced(text)
     if subject == "7":
         return Result(Outcome.DROPPED, code, text)
     if (subject, detail) == ("2", "2"):
         return Result(Outcome.BOUNCED, code, text)
-    is_hard = subject in {"1", "4"} or (subject, detail) == ("2", "1") or (not match and code in {550, 551, 553})
+    is_hard = subject in {"1", "4"} or (subject, detail) == ("2", "1") or (not subject and code in {550, 551, 553})
     return Result(Outcome.BOUNCED, code, text, is_hard=is_hard)
 
 
 def tls_context(provider: EmailProvider) -> ssl.SSLContext:
-    """Return the TLS rules: certificate and host name checked, TLS 1.2 or better, the organization's own authority if given."""
-    context = ssl.create_default_context(cadata=provider.ca_bundle or None)
+    """Return the TLS rules: certificate and host name checked, TLS 1.2 or better, the organization's own authority if given.
+
+    Raises ProviderStopped if that authority cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cadata=provider.ca_bundle or None)
+    except (ssl.SSLError, ValueError) as err:
+        raise ProviderStopped(
+            _("The own certificate authority in these settings is not a PEM text that can be read."),
+            permanent=True,
+            detail=str(err),
+        ) from err
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -66,24 +94,14 @@ def is_loopback_mailbox(provider: EmailProvider) -> bool:
     )
 
 
-class _Connection(smtplib.SMTP):
-    """smtplib's client, connected to a checked address while TLS still checks the host name."""
-
-    checked_address = ""
-
-    def _get_socket(self, host: str, port: int, timeout: Any) -> socket.socket:
-        found = socket.create_connection((self.checked_address or host, port), timeout)
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return found
-
-
-class _TlsConnection(_Connection):
-    """The same, with TLS from the first byte."""
-
-    context: ssl.SSLContext
-
-    def _get_socket(self, host: str, port: int, timeout: Any) -> socket.socket:
-        return self.context.wrap_socket(super()._get_socket(host, port, timeout), server_hostname=host)
+def ehlo_name() -> str:
+    """Return the name we greet with: the configured one, never what this machine calls itself in the network."""
+    host = urlsplit(settings.PITCH_BASE_URL).hostname or "localhost"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.encode("idna").decode()
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"  # RFC 5321 4.1.3
 
 
 class SmtpTransport:
@@ -97,194 +115,158 @@ class SmtpTransport:
     ) -> None:
         self.provider = provider
         self.is_guarded = is_guarded
-        self.listen = listen or (lambda line: None)
-        self.connection: _Connection | None = None
+        self.listen = listen
+        self.client: SmtpClient | None = None
 
-    def connect(self) -> _Connection:
-        """Connect, secure and sign in; raises ProviderStopped with a sentence."""
+    def connect(self) -> SmtpClient:
+        """Connect, secure and sign in unless that is done; raises ProviderStopped with a sentence."""
+        if self.client is None or not self.client.is_connected:
+            try:
+                client = self._make_client()
+                client.connect(self.provider.user, self.provider.password)
+            except guard.Forbidden as err:
+                raise ProviderStopped(str(err), permanent=True) from err
+            except (OSError, UnicodeError) as err:  # the name is unknown
+                raise self._unreachable(str(err)) from err
+            except SmtpError as err:
+                raise self._explain(err) from err
+            self.client = client
+        return self.client
+
+    def _make_client(self) -> SmtpClient:
         provider = self.provider
         plain = provider.security == EmailProvider.Security.NONE
         if plain and not (settings.SMTP_ALLOW_PLAINTEXT or is_loopback_mailbox(provider)):
             raise ProviderStopped(
                 _("Mail without TLS is not allowed here. Choose SSL/TLS or STARTTLS."), permanent=True
             )
-        try:
-            return self._open(plain)
-        except guard.Forbidden as err:
-            raise ProviderStopped(str(err), permanent=True) from err
-        except smtplib.SMTPAuthenticationError as err:
-            said = clean_reply(err.smtp_error)
-            self.listen(f"< {err.smtp_code} {said}")
-            raise ProviderStopped(
-                _("The mail server refused the user name or password."),
-                permanent=True,
-                detail=f"{err.smtp_code} {said}",
-            ) from err
-        except smtplib.SMTPNotSupportedError as err:
-            raise ProviderStopped(
-                _("The mail server does not offer what these settings ask for: %(what)s")
-                % {"what": clean_reply(str(err))},
-                permanent=True,
-                detail=clean_reply(str(err)),
-            ) from err
-        except ssl.SSLCertVerificationError as err:
-            raise ProviderStopped(
-                _("The mail server's certificate cannot be trusted: %(why)s.") % {"why": err.verify_message},
-                permanent=True,
-                detail=str(err),
-            ) from err
-        except ssl.SSLError as err:
-            raise ProviderStopped(
-                _("No secure connection to the mail server could be made. It may need another TLS setting or TLS 1.2."),
-                permanent=False,
-                detail=clean_reply(str(err)),
-            ) from err
-        except (smtplib.SMTPException, OSError) as err:
-            raise ProviderStopped(
-                _("The mail server %(host)s cannot be reached on port %(port)d.")
-                % {"host": provider.host, "port": provider.port},
-                permanent=False,
-                detail=clean_reply(str(err)),
-            ) from err
-
-    def _open(self, plain: bool) -> _Connection:
-        provider = self.provider
-        context = tls_context(provider) if not plain else None
-        kind = _TlsConnection if provider.security == EmailProvider.Security.SSL else _Connection
-        connection = kind(timeout=CONNECT_SECONDS)
+        context = None if plain else tls_context(provider)
+        addresses: list[str] = []
         if self.is_guarded and not is_loopback_mailbox(provider):
             guard.check_port(provider.port)
-            connection.checked_address = guard.resolve(provider.host, provider.port)
-        if isinstance(connection, _TlsConnection):
-            assert context is not None
-            connection.context = context
-        self.listen(f"* connect {provider.host}:{provider.port} ({provider.get_security_display()})")
-        # smtplib checks the certificate's name against this when it starts TLS later.
-        connection._host = provider.host  # type: ignore[attr-defined]
-        try:
-            code, greeting = connection.connect(provider.host, provider.port)
-            self.listen(f"< {code} {clean_reply(greeting)}")
-            if code != 220:
-                raise smtplib.SMTPConnectError(code, greeting)
-            self._greet(connection)
-            if provider.security == EmailProvider.Security.STARTTLS:
-                self.listen("> STARTTLS")
-                connection.starttls(context=context)
-                self.listen("* TLS")
-                self._greet(connection)
-            if provider.user:
-                self.listen("> AUTH (name and password not shown)")
-                code, said = connection.login(provider.user, provider.password)
-                self.listen(f"< {code} {clean_reply(said)}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            addresses = guard.resolve(provider.host, provider.port)
+        if self.listen is not None:
+            self.listen(f"* connect {provider.host}:{provider.port} ({provider.get_security_display()})")
+        return SmtpClient(
+            provider.host,
+            provider.port,
+            name=ehlo_name(),
+            context=context,
+            starttls=provider.security == EmailProvider.Security.STARTTLS,
+            addresses=addresses,
+            listen=self.listen,
+        )
 
-    def _greet(self, connection: _Connection) -> None:
-        code, said = connection.ehlo()
-        self.listen(f"> EHLO\n< {code} {clean_reply(said)}")
-        if code != 250:
-            raise smtplib.SMTPHeloError(code, said)
+    def _unreachable(self, detail: str) -> ProviderStopped:
+        return ProviderStopped(
+            _("The mail server %(host)s cannot be reached on port %(port)d.")
+            % {"host": self.provider.host, "port": self.provider.port},
+            permanent=False,
+            # Settings made in a browser must not tell a closed port from a silent one (abuse case A4).
+            detail="" if self.is_guarded else detail,
+        )
 
-    def send(self, envelope: Envelope, before_dot: Callable[[], None], following: Envelope | None = None) -> Result:
+    def _explain(self, error: SmtpError) -> ProviderStopped:
+        """Return why there is no connection, in words."""
+        words = str(error)
+        match error:
+            case TlsFailed() if error.why_untrusted:
+                sentence = _("The mail server's certificate cannot be trusted: %(why)s.") % {"why": error.why_untrusted}
+                return ProviderStopped(sentence, permanent=True, detail=words)
+            case TlsFailed():
+                sentence = _(
+                    "No secure connection to the mail server could be made. It may need another TLS setting or TLS 1.2."
+                )
+                return ProviderStopped(sentence, permanent=False, detail=words)
+            case NotOffered():
+                sentence = _("The mail server does not offer what these settings ask for: %(what)s") % {"what": words}
+                return ProviderStopped(sentence, permanent=True, detail=words)
+            case Refused() if is_crowded(error.reply):
+                return _too_many(error.reply)
+            case Refused(phase=Phase.AUTH):
+                is_final = error.reply.code >= 500
+                sentence = (
+                    _("The mail server refused the user name or password.")
+                    if is_final
+                    else _("The mail server cannot check the user name and password at the moment.")
+                )
+                return ProviderStopped(sentence, permanent=is_final, detail=words)
+            case Refused():
+                sentence = _("The mail server does not want to talk to us: %(said)s") % {"said": words}
+                return ProviderStopped(sentence, permanent=False, detail=words)
+            case ProtocolError() if not self.is_guarded:
+                sentence = _("What answers on port %(port)d of %(host)s does not speak SMTP as we need it.")
+                place = {"host": self.provider.host, "port": self.provider.port}
+                return ProviderStopped(sentence % place, permanent=False, detail=words)
+        return self._unreachable(words)
+
+    def send(self, envelope: Envelope, before_dot: Callable[[], object], following: Envelope | None = None) -> Result:
         """Send one mail to one address; see Transport.send."""
-        if self.connection is None:
-            self.connection = self.connect()
-        connection = self.connection
-        options = ["SMTPUTF8"] if not (envelope.rcpt_to + envelope.mail_from).isascii() else []
-        if options and not connection.has_extn("smtputf8"):
-            return Result(
-                Outcome.IMPOSSIBLE,
-                None,
-                _("This mail server cannot send to addresses with letters beyond a–z (SMTPUTF8)."),
-            )
-        size = connection.esmtp_features.get("size", "")
-        if size.isdigit() and 0 < int(size) < len(envelope.content):
-            return Result(Outcome.DROPPED, 552, _("The mail is larger than this mail server takes."))
-        try:
-            return self._transact(connection, envelope, options, before_dot)
-        except (smtplib.SMTPServerDisconnected, OSError) as err:
-            self.drop()
-            return Result(Outcome.LOST, None, clean_reply(str(err)))
+        while True:
+            is_new = self.client is None or not self.client.is_connected
+            client = self.connect()
+            try:
+                answer = client.send(envelope, before_dot, following)
+            except Unsendable as err:
+                return Result(Outcome.IMPOSSIBLE, None, str(err))
+            except ConnectionLost as err:
+                if err.phase is Phase.MAIL and not is_new:
+                    continue  # the server ended a connection it had enough of; a new one may be all it wants
+                return Result(Outcome.IN_DOUBT if err.dot_written else Outcome.LOST, None, str(err))
+            if answer.phase is Phase.MAIL and answer.reply.code == 421 and not is_new:
+                continue
+            return self._judge(envelope, answer.phase, answer.reply)
 
-    def _transact(
-        self, connection: _Connection, envelope: Envelope, options: list[str], before_dot: Callable[[], None]
-    ) -> Result:
-        assert connection.sock is not None
-        connection.sock.settimeout(REPLY_SECONDS)
-        code, said = connection.mail(envelope.mail_from, options)
-        self.listen(f"> MAIL FROM:<{envelope.mail_from}>\n< {code} {clean_reply(said)}")
-        if code != 250:
-            self._reset(connection, code)
+    def _judge(self, envelope: Envelope, phase: Phase, reply: Reply) -> Result:
+        """Return what an answer means for the address; raises ProviderStopped if it is not about the address."""
+        if is_crowded(reply):
+            raise _too_many(reply)
+        is_about_mail = reply.code == 552 or enhanced(reply.text) == ("3", "4")  # larger than the server takes
+        if phase is Phase.MAIL and not is_about_mail:
+            _refuse_sender(envelope, reply)
+        if reply.code >= 500 and SEND_AS.search(reply.text):
             raise SenderRefused(
-                _("The mail server refused the sender %(sender)s: %(said)s")
-                % {"sender": envelope.mail_from, "said": clean_reply(said)},
-                permanent=code >= 500,
-                detail=f"{code} {clean_reply(said)}",
-                address=envelope.mail_from,
-            )
-        code, said = connection.rcpt(envelope.rcpt_to)
-        self.listen(f"> RCPT TO:<{envelope.rcpt_to}>\n< {code} {clean_reply(said)}")
-        if code not in (250, 251):
-            self._reset(connection, code)
-            return self._refusal(envelope, code, said)
-        code, said = connection.docmd("DATA")
-        self.listen(f"> DATA\n< {code} {clean_reply(said)}")
-        if code != 354:
-            self._reset(connection, code)
-            return classify(code, said)
-        before_dot()
-        connection.sock.settimeout(FINAL_DOT_SECONDS)
-        try:
-            body = smtplib._quote_periods(envelope.content)  # type: ignore[attr-defined]
-            connection.send(body if body.endswith(b"\r\n") else body + b"\r\n")
-            connection.send(b".\r\n")
-            code, said = connection.getreply()
-        except (smtplib.SMTPServerDisconnected, OSError) as err:
-            self.drop()
-            return Result(Outcome.IN_DOUBT, None, clean_reply(str(err)))
-        self.listen(f"> (the mail, {len(envelope.content)} bytes)\n< {code} {clean_reply(said)}")
-        if code == 250:
-            return Result(Outcome.ACCEPTED, code, clean_reply(said))
-        self._reset(connection, code)
-        return self._refusal(envelope, code, said)
-
-    @staticmethod
-    def _refusal(envelope: Envelope, code: int, said: bytes) -> Result:
-        """Return what a refusal means for the address; raises ProviderStopped if it is about the sender."""
-        text = clean_reply(said)
-        if code >= 500 and SEND_AS.search(text):
-            raise SenderRefused(
-                _("The mail server refused the sender %(sender)s: %(said)s")
-                % {"sender": envelope.mail_from, "said": text},
+                _("The mail server does not let Pitch send in this person's name: %(said)s") % {"said": reply.text},
                 permanent=True,
-                detail=f"{code} {text}",
+                detail=str(reply),
             )
-        return classify(code, said)
+        return classify(reply)
 
-    def _reset(self, connection: _Connection, code: int) -> None:
-        """Be ready for the next mail after a refusal; 421 means the server hangs up."""
-        if code == 421:
-            self.drop()
-            return
-        try:
-            connection.rset()
-        except (smtplib.SMTPException, OSError):
-            self.drop()
+    def abandon(self) -> None:
+        """Take back the mail that was named as `following`."""
+        if self.client is not None:
+            self.client.abandon()
 
     def drop(self) -> None:
         """Forget a broken connection."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+        if self.client is not None:
+            self.client.drop()
 
     def close(self) -> None:
         """Say goodbye."""
-        if self.connection is not None:
-            try:
-                self.connection.sock.settimeout(5)  # type: ignore[union-attr]
-                self.connection.quit()
-            except (smtplib.SMTPException, OSError):
-                self.connection.close()
-            self.connection = None
+        if self.client is not None:
+            self.client.quit()
+
+
+def _too_many(reply: Reply) -> TooMany:
+    return TooMany(
+        _("The mail server has too much from us at once: %(said)s") % {"said": reply.text},
+        permanent=False,
+        detail=str(reply),
+    )
+
+
+def _refuse_sender(envelope: Envelope, reply: Reply) -> NoReturn:
+    """Raise what a refusal of MAIL FROM means."""
+    said = {"said": reply.text, "sender": envelope.mail_from}
+    if reply.code == 421:  # the server hangs up, whoever it is from
+        raise ProviderStopped(_("The mail server is busy: %(said)s") % said, permanent=False, detail=str(reply))
+    if reply.code == 530:  # RFC 4954: it wants to know us first
+        sentence = _("The mail server asks for a user name and password, or for TLS: %(said)s") % said
+        raise ProviderStopped(sentence, permanent=True, detail=str(reply))
+    raise SenderRefused(
+        _("The mail server refused the sender %(sender)s: %(said)s") % said,
+        permanent=reply.code >= 500,
+        detail=str(reply),
+        address=envelope.mail_from,
+    )

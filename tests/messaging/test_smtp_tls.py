@@ -142,4 +142,4 @@ def test_networks_the_operator_allows(settings):
     with pytest.raises(guard.Forbidden):
         guard.resolve("127.0.0.1", 25)
     settings.SMTP_ALLOWED_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
-    assert guard.resolve("127.0.0.1", 25) == "127.0.0.1"
+    assert guard.resolve("127.0.0.1", 25) == ["127.0.0.1"]
