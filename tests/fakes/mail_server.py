@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trustme
@@ -28,6 +29,7 @@ class MailServer:
     after_data: dict[str, str] = field(default_factory=dict)
     refuse_sender: str = ""
     hang_up_at: str = ""  # "rcpt" or "dot"
+    at_data: Callable[[], object] = bool
     connections: int = 0
     port: int = 0
     credentials: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -52,6 +54,7 @@ class MailServer:
     async def handle_DATA(self, server, session, envelope):
         address = envelope.rcpt_tos[0]
         self.log.append(f"DATA {address}")
+        self.at_data()
         self.mails.append(Kept(envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content))
         if self.hang_up_at == "dot":
             server.transport.abort()

@@ -13,6 +13,7 @@ from messaging import links, tasks
 from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
 from messaging.services import claims, composing, drafts, journals, leases, pumps, sending
 from messaging.transports.base import Outcome, Result
+from pitch.lib import signs
 from templates_app.services import signatures
 from tests.messaging.wire import die, pumping, send, states
 
@@ -434,6 +435,17 @@ def test_a_refused_person_is_nobodys_bounce_and_stops_only_the_own_mail(compose,
         tasks.pump()
     message.refresh_from_db()
     assert (states(message), message.error_description) == (["accepted", "accepted"], "")
+
+
+def test_a_pump_ends_between_two_mails_when_the_worker_stops(compose, server, monkeypatch, tmp_path):
+    """Asked to stop while the first of three is on its way: that one is finished, the others wait, nothing is in doubt."""
+    message = composing.send(compose(to=[f"to{n}@torvald.example" for n in range(3)]))
+    monkeypatch.setenv(signs.FOLDER, str(tmp_path))
+    server.at_data = (tmp_path / "stopping").touch
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        tasks.pump()
+    assert states(message) == ["accepted", "queued", "queued"]
+    assert len(server.mails) == 1
 
 
 def test_paused_mail_waits_and_goes_on(compose, server):

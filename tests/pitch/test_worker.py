@@ -10,7 +10,6 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.utils.module_loading import import_string
 
-from messaging.services import sending
 from pitch import clusters, worker
 from pitch.lib import processes, signs
 from pitch.schedules import SCHEDULES
@@ -158,16 +157,6 @@ def test_a_task_leaves_its_signs(monkeypatch, tmp_path):
     assert signs.age(tmp_path / "done") < 5
     signs.result_saved()
     assert signs.age(tmp_path / "saved") < 5
-
-
-def test_a_pump_ends_between_two_mails_when_the_worker_stops(monkeypatch, tmp_path, db):
-    monkeypatch.setenv(signs.FOLDER, str(tmp_path))
-    assert not signs.is_stopping()
-    (tmp_path / "stopping").touch()
-    claims = []
-    monkeypatch.setattr(sending, "claim", lambda: claims.append(1))
-    assert sending.Pump().run() == 0
-    assert claims == []
 
 
 def test_the_clusters_stop_together_and_within_their_time(tmp_path, monkeypatch):
