@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.views import compose, home, messages, previews, sending
+from messaging.views import compose, home, messages, previews, resending, sending
 
 app_name = "messaging"
 urlpatterns = [
@@ -17,6 +17,14 @@ urlpatterns = [
     path("messages/<slug:code>/test", compose.message_test, name="message-test"),
     path("messages/<slug:code>/undo", sending.message_undo, name="message-undo"),
     path("messages/<slug:code>/cancel", sending.message_cancel, name="message-cancel"),
+    path("messages/<slug:code>/pause", resending.message_pause, name="message-pause"),
+    path("messages/<slug:code>/resume", resending.message_resume, name="message-resume"),
+    path("messages/<slug:code>/resend", resending.message_resend, name="message-resend"),
+    path(
+        "messages/<slug:code>/deliveries/<slug:delivery_code>/address",
+        resending.delivery_readdress,
+        name="delivery-readdress",
+    ),
     path("messages/<slug:code>/duplicate", messages.message_duplicate, name="message-duplicate"),
     path("messages/<slug:code>/delete", messages.message_delete, name="message-delete"),
     path("messages/<slug:code>/preview/mail", previews.preview_mail, name="preview-mail"),

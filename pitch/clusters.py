@@ -23,8 +23,8 @@ from pitch.lib import processes, queue, signs
 
 log = logging.getLogger(__name__)
 
-# Mail never waits behind a long conversion: each kind of work has processes of its own.
-NAMES = ("pitch", "video")
+# Mail never waits behind a long conversion, nor anything else behind a slow mail server: each has processes of its own.
+NAMES = ("pitch", "send", "video")
 CANARY_EVERY = 5.0
 # Without a task done by idle hands, and with done tasks that nobody writes down, for so many seconds a cluster is dead.
 STALE = 25.0

@@ -109,9 +109,8 @@ try:
         "workers": WORKER_PROCESSES,
         "queue_limit": 2,
         "bulk": 1,
-        # One message of 20 + 20 goes strictly one after another and a final dot may take 10 minutes (RFC 5321 4.5.3.2).
-        "timeout": 900,
-        "retry": 1800,
+        "timeout": 120,
+        "retry": 300,
         "ack_failures": True,
         "max_attempts": 1,
         "save_limit": -1,  # only failures: with a limit each success locks all of them
@@ -120,7 +119,11 @@ try:
         "recycle": 200,
         "scheduler": False,  # pitch/schedules.py is the one clock
         "label": _("Queue"),
-        "ALT_CLUSTERS": {"video": {"timeout": 3600, "retry": 7200}},
+        "ALT_CLUSTERS": {
+            # A pump runs for a minute, and a final dot may take ten (RFC 5321 4.5.3.2.6): its time must outlast both.
+            "send": {"timeout": 900, "retry": 1800},
+            "video": {"timeout": 3600, "retry": 7200},
+        },
         **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
     }
 

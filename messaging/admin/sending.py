@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from accounts.admin_tools import TenantAdmin, staff_user
 from accounts.models import Organization
 from messaging.models import Delivery, DeliveryEvent, Message, Suppression, Unsubscribe, Visit
-from messaging.services import composing, landing, suppressions
+from messaging.services import composing, landing, resending, suppressions
 from pitch.lib.emails import BadAddress, address_key
 from pitch.templatetags import components
 
@@ -120,7 +120,7 @@ class DeliveryAdmin(TenantAdmin):
         "updated_at",
     ]
     readonly_fields = ["pill"]
-    actions = ["withdraw"]
+    actions = ["withdraw", "confirm", "send_again"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """Leave out what is long or secret in the joined rows."""
@@ -176,6 +176,26 @@ class DeliveryAdmin(TenantAdmin):
         """Return what the server said, or our own reason."""
         said = f"{obj.reply_code or ''} {obj.reply_text}".strip()
         return cut(said or obj.error_description, 70)
+
+    @admin.action(description=_("In doubt: it has arrived"), permissions=["view"])
+    def confirm(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Say of chosen mails in doubt that they arrived."""
+        self._resolve(request, queryset, has_arrived=True)
+
+    @admin.action(description=_("In doubt: send it again (may arrive twice)"), permissions=["view"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        """Send chosen mails in doubt once more."""
+        self._resolve(request, queryset, has_arrived=False)
+
+    def _resolve(self, request: HttpRequest, queryset: QuerySet[Delivery], *, has_arrived: bool) -> None:
+        count = resending.resolve_doubts(queryset, has_arrived=has_arrived, actor=staff_user(request))
+        left = queryset.count() - count
+        text = ngettext("%d mail was decided.", "%d mails were decided.", count) % count
+        if left and count:
+            text += " " + _("The others were not in doubt.")
+        elif left:
+            text = _("None of these mails is in doubt.")
+        self.message_user(request, text)
 
     @admin.action(description=_("Withdraw the personal links"), permissions=["view"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:

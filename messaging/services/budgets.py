@@ -78,8 +78,11 @@ def finish_time(limits: Iterable[ProviderLimit], count: int, now: datetime) -> t
     """Return how long `count` mails take at least under `limits`, by what was spent until now."""
     longest = 0.0
     for limit in limits:
-        waits = count - room(limit, now.timestamp())
+        moment = now.timestamp()
+        at_once = room(limit, moment)
+        waits = count - at_once
         if waits > 0:
-            first = free_again(limit, now.timestamp()) - now.timestamp()
+            # What goes at once comes back a span later; where nothing goes at once, what was spent comes back earlier.
+            first = limit.seconds if at_once else free_again(limit, moment) - moment
             longest = max(longest, first + (math.ceil(waits / limit.amount) - 1) * limit.seconds)
     return timedelta(seconds=longest)

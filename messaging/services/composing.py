@@ -209,7 +209,7 @@ def resume(message: Message) -> bool:
     paused = Message.objects.filter(pk=message.pk, paused_at__isnull=False)
     resumed = paused.update(paused_at=None, error_enum="", error_description="", updated_at=timezone.now())
     if resumed:
-        wake("messaging.tasks.pump")
+        wake("messaging.tasks.pump", cluster="send")
     return bool(resumed)
 
 
@@ -243,5 +243,5 @@ def send_test(message: Message, user: User) -> Delivery:
         me = Ready([ParsedAddress(user.name, user.email)], [], provider)
         delivery = make_deliveries(copy, me, state=Delivery.State.QUEUED, due=now)[0]
         delivery.save()
-        wake("messaging.tasks.pump")
+        wake("messaging.tasks.pump", cluster="send")
     return delivery

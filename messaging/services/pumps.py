@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from messaging import limits, mime
 from messaging.models import Delivery, EmailProvider, ProviderLimit
@@ -156,6 +157,10 @@ class Pump:
                 ready.append((row, self.render(row, self.provider)))
             except mime.BadHeader as err:
                 self.note(row, Result(Outcome.IMPOSSIBLE, None, str(err)[:500]))
+            except Exception:  # whatever is wrong with one row, the others go out
+                log.exception("The mail of delivery %s could not be made.", row.pk)
+                words = _("This mail could not be made. The operator finds the reason in the log.")
+                self.note(row, Result(Outcome.IMPOSSIBLE, None, words))
         try:
             while ready:
                 row, envelope = ready.popleft()

@@ -20,7 +20,7 @@ def nudge() -> int:
     count = 0
     for provider in claims.waiting_providers():
         if slots.has_free(provider) and cache.add(nudged(provider.pk), 1, NUDGE_SECONDS):
-            wake("messaging.tasks.pump", provider.pk)
+            wake("messaging.tasks.pump", provider.pk, cluster="send")
             count += 1
     return count
 

@@ -1,0 +1,136 @@
+"""After a refusal: try the refused again, correct one address, decide about a doubt; and who may."""
+
+import pytest
+import time_machine
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from messaging import links, tasks
+from messaging.models import Delivery, Message, Suppression
+from tests.messaging.wire import send, states
+
+
+@pytest.fixture
+def refused(compose, server):
+    """A message of which one mail was taken, one refused by policy, one bounced for good."""
+    server.answers = {
+        "policy@x.example": "550 5.7.1 not today",
+        "gone@x.example": "550 5.1.1 no such user",
+    }
+    message = send(compose(to=["anna@torvald.example", "policy@x.example", "gone@x.example"]))
+    assert states(message) == ["accepted", "dropped", "bounced"]
+    server.answers = {}
+    server.mails.clear()
+    return message
+
+
+def pump():
+    """Run the pumps a moment later."""
+    with time_machine.travel(timezone.now() + timezone.timedelta(seconds=30), tick=True):
+        tasks.pump()
+
+
+def test_only_the_refused_are_tried_again_with_the_same_message_id(signed_in, alice, refused, server):
+    before = refused.deliveries.get(address="policy@x.example").internet_message_id
+    answer = signed_in(alice).post(reverse("messaging:message-resend", args=[refused.code]), follow=True)
+    assert "1 mail is tried again." in answer.content.decode()
+    pump()
+    assert [mail.rcpt_to for mail in server.mails] == [["policy@x.example"]]
+    assert before.encode() in server.mails[0].content
+    assert states(refused) == ["accepted", "accepted", "bounced"]
+    refused.refresh_from_db()
+    assert refused.status == Message.Status.COMPLETED
+    answer = signed_in(alice).post(reverse("messaging:message-resend", args=[refused.code]), follow=True)
+    assert "An address that does not exist must be corrected." in answer.content.decode()
+
+
+def test_an_address_is_corrected_and_the_old_link_is_closed(signed_in, alice, refused, server, client):
+    old = refused.deliveries.get(address="gone@x.example")
+    url = reverse("messaging:delivery-readdress", args=[refused.code, old.code])
+    answer = signed_in(alice).post(url, {"address": "Here@X.example"}, follow=True)
+    assert "Sent to Here@x.example. The old link is closed." in answer.content.decode()
+    pump()
+    assert [mail.rcpt_to for mail in server.mails] == [["Here@x.example"]]
+    new = refused.deliveries.get(address="Here@x.example")
+    assert (new.state, new.position, new.kind) == ("accepted", old.position, old.kind)
+    assert new.code != old.code and new.internet_message_id != old.internet_message_id
+    old.refresh_from_db()
+    assert (old.state, old.error_description) == ("bounced", "Sent to Here@x.example instead")
+    client.logout()
+    assert "no longer" in client.get(links.landing_url(old).removeprefix("http://pitch.test")).content.decode()
+    assert Suppression.objects.count() == 1  # of the address that does not exist
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [("nonsense", "@"), ("anna@torvald.example", "is a recipient of this message already"), ("", "address")],
+)
+def test_an_address_that_cannot_be_used_changes_nothing(signed_in, alice, refused, typed, words):
+    old = refused.deliveries.get(address="gone@x.example")
+    url = reverse("messaging:delivery-readdress", args=[refused.code, old.code])
+    answer = signed_in(alice).post(url, {"address": typed}, follow=True)
+    assert words in answer.content.decode()
+    old.refresh_from_db()
+    assert (refused.deliveries.count(), old.link_revoked_at) == (3, None)
+
+
+def test_a_mail_on_its_way_is_not_readdressed(signed_in, alice, compose, server):
+    server.answers = {"slow@x.example": "451 4.7.1 later"}
+    message = send(compose(to=["slow@x.example"]))
+    row = message.deliveries.get()
+    url = reverse("messaging:delivery-readdress", args=[message.code, row.code])
+    answer = signed_in(alice).post(url, {"address": "other@x.example"}, follow=True)
+    assert "still on its way" in answer.content.decode()
+    assert message.deliveries.count() == 1
+
+
+def test_the_sender_pauses_and_goes_on(signed_in, alice, compose, server):
+    server.answers = {"slow@x.example": "451 4.7.1 later"}
+    message = send(compose(to=["slow@x.example"]))
+    server.answers = {}
+    client = signed_in(alice)
+    client.post(reverse("messaging:message-pause", args=[message.code]))
+    with time_machine.travel(timezone.now() + timezone.timedelta(hours=1), tick=True):
+        tasks.pump()
+        assert states(message) == ["deferred"]
+        client.post(reverse("messaging:message-resume", args=[message.code]))
+        tasks.pump()
+    assert states(message) == ["accepted"]
+
+
+@pytest.mark.parametrize("who", ["bob", "charlie", "ada"])
+def test_nobody_else_can(signed_in, request, refused, who):
+    client = signed_in(request.getfixturevalue(who))
+    old = refused.deliveries.get(address="gone@x.example")
+    for name, args in [
+        ("message-pause", [refused.code]),
+        ("message-resume", [refused.code]),
+        ("message-resend", [refused.code]),
+        ("delivery-readdress", [refused.code, old.code]),
+    ]:
+        assert client.post(reverse(f"messaging:{name}", args=args), {"address": "x@x.example"}).status_code == 404
+    assert states(refused) == ["accepted", "dropped", "bounced"]
+
+
+@pytest.mark.abuse("A39")
+@pytest.mark.parametrize(("action", "expected", "mails"), [("confirm", "accepted", 0), ("send_again", "accepted", 1)])
+def test_an_administrator_decides_about_a_doubt(signed_in, ada, alice, compose, server, action, expected, mails):
+    server.hang_up_at = "dot"
+    message = send(compose())
+    assert states(message) == ["in_doubt"]
+    server.hang_up_at = ""
+    server.mails.clear()
+    row = Delivery.objects.get()
+    data = {"action": action, "_selected_action": [row.pk]}
+    answer = signed_in(ada).post(reverse("admin:messaging_delivery_changelist"), data, follow=True)
+    assert "1 mail was decided." in answer.content.decode()
+    pump()
+    assert states(message) == [expected]
+    assert len(server.mails) == mails
+    if mails:
+        assert row.internet_message_id.encode() in server.mails[0].content
+    entry = AuditEntry.objects.filter(target=row.code).get()
+    assert entry.actor == ada
+    answer = signed_in(ada).post(reverse("admin:messaging_delivery_changelist"), data, follow=True)
+    assert "None of these mails is in doubt." in answer.content.decode()
