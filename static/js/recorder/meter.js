@@ -13,10 +13,13 @@ export function watchLevel(stream, { onLevel, onHearing }) {
   let lastHeard = performance.now();
   let hears = null; // not known yet
   const timer = setInterval(() => {
-    if (context.state === "suspended") context.resume();
     analyser.getFloatTimeDomainData(samples);
     const level = Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length);
     const now = performance.now();
+    if (context.state !== "running") {
+      context.resume().catch(() => {});
+      lastHeard = now; // nothing was listened to, so nothing can be said about it
+    }
     let hearsNow = hears;
     if (level > QUIET) {
       lastHeard = now;

@@ -33,6 +33,7 @@ function putTake(db, take) {
   return committed(work);
 }
 
+const lockOf = (take) => `pitch-take-${take}`;
 const range = (take) => IDBKeyRange.bound([take, 0], [take, Infinity]);
 
 export class Spool {
@@ -56,9 +57,14 @@ export class Spool {
     this.live();
   }
 
-  /** Say again and again that this take is in somebody's hands, until it is removed or the page is closed. */
+  /**
+   * Say that this take is in somebody's hands, until it is let go, removed, or the page is closed: by a lock where the browser has
+   * them, and by a beat, which a tab in the background may not be able to keep.
+   */
   live() {
     this.timer = setInterval(() => this.note({}), BEAT);
+    const end = new Promise((done) => (this.die = done));
+    navigator.locks?.request(lockOf(this.take.id), () => end);
   }
 
   /** Add a piece; pieces keep their order whatever takes how long. */
@@ -120,6 +126,7 @@ export class Spool {
   async remove() {
     this.isGone = true;
     clearInterval(this.timer);
+    this.die();
     await this.queue;
     if (this.db) await removeTake(this.take.id, this.db);
   }
@@ -130,6 +137,7 @@ export class Spool {
     await this.queue;
     this.isGone = true; // nobody writes to it any more
     if (this.db) await putTake(this.db, { ...this.take, beat: 0 }).catch(() => {});
+    this.die();
   }
 
   /** Take up a take that an earlier visit left. */
@@ -166,7 +174,9 @@ async function leftTakes(owner) {
     const db = await open();
     const takes = await promised(db.transaction("takes").objectStore("takes").getAll());
     db.close();
-    return takes.filter((take) => take.owner === owner && take.size > 0 && Date.now() - take.beat > DEAD_AFTER).sort((a, b) => b.startedAt - a.startedAt);
+    const held = new Set((await navigator.locks?.query())?.held.map((lock) => lock.name));
+    const isLeft = (take) => take.owner === owner && take.size > 0 && Date.now() - take.beat > DEAD_AFTER && !held.has(lockOf(take.id));
+    return takes.filter(isLeft).sort((a, b) => b.startedAt - a.startedAt);
   } catch {
     return [];
   }
