@@ -149,7 +149,7 @@ def test_a_left_take_is_offered_to_nobody_else_on_the_same_computer(recorder, br
     again.evaluate(FORGET_BEAT)
     again.reload()
     expect(again.locator("[data-stage]")).to_be_visible()
-    again.wait_for_function("async () => (await indexedDB.databases()).length > 0")
+    again.evaluate("async () => { while (!(await indexedDB.databases()).length); }")
     expect(again.locator("[data-unsent]")).to_be_hidden()
     browser_context.clear_cookies()
     sign_in(again, live_server.url, "alice@acme.test", PASSWORD)

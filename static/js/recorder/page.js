@@ -15,9 +15,18 @@ export function lengthText(ms) {
   return [part(Math.floor(seconds / 60), "minute"), part(seconds % 60, "second")].filter(Boolean).join(" ");
 }
 
+// Where the keyboard goes on when the button it was on is gone.
+const NEXT = { ready: "start", counting: "skip", recording: "pause", paused: "resume" };
+let isFocusLost = false;
+
 export function show(state) {
+  const active = document.activeElement;
   root.dataset.state = state;
   for (const element of root.querySelectorAll("[data-show]")) element.hidden = !element.dataset.show.split(" ").includes(state);
+  isFocusLost ||= active?.closest("[hidden]") != null;
+  if (!isFocusLost || !NEXT[state]) return;
+  root.querySelector(`[data-act=${NEXT[state]}]`).focus();
+  isFocusLost = false;
 }
 
 /** Say something to screen readers; what is seen is shown elsewhere. */
@@ -37,6 +46,7 @@ function panel(state, { title, text, steps = [], code = "", acts, button = "", h
   if (button) find("problem").querySelector(`[data-act=${acts[0]}]`).textContent = button;
   show(state);
   find("problem-title").focus();
+  isFocusLost = false;
 }
 
 /** The camera, the browser or the server said no. `name` is the browser's word for it or ours; `hasTake`: there is a take to save. */
