@@ -304,6 +304,7 @@ def test_a_session_of_another_tab_asks_to_reload_and_the_studio_offers_the_take(
     text = watched.locator("[data-problem-text]")
     expect(text).to_contain_text("Reload this page; your take is kept on this computer")
     expect(button(watched, "Download the recording")).to_be_visible()
+    expect(watched.get_by_role("link", name="Upload a video")).to_be_hidden()
     watched.unroute(PATCH)
     kept = watched.evaluate(SPOOLED)["bytes"]
     button(watched, "Reload").click()

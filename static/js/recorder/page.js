@@ -43,6 +43,7 @@ function panel(state, { title, text, steps = [], code = "", acts, button = "", h
   find("problem-code").textContent = code;
   find("problem-art").toggleAttribute("hidden", !hasArt);
   for (const element of find("problem").querySelectorAll("[data-act]")) element.hidden = !acts.includes(element.dataset.act);
+  find("problem-upload").hidden = acts[0] !== "retry"; // elsewhere it would lead away from the take
   if (button) find("problem").querySelector(`[data-act=${acts[0]}]`).textContent = button;
   show(state);
   find("problem-title").focus();
