@@ -194,7 +194,7 @@ class DeliveryAdmin(TenantAdmin):
         if left and count:
             text += " " + _("The others were not in doubt.")
         elif left:
-            text = _("None of these mails is in doubt.")
+            text = str(_("None of these mails is in doubt."))
         self.message_user(request, text)
 
     @admin.action(description=_("Withdraw the personal links"), permissions=["view"])

@@ -54,7 +54,8 @@ def test_an_address_is_corrected_and_the_old_link_is_closed(signed_in, alice, re
     assert [mail.rcpt_to for mail in server.mails] == [["Here@x.example"]]
     new = refused.deliveries.get(address="Here@x.example")
     assert (new.state, new.position, new.kind) == ("accepted", old.position, old.kind)
-    assert new.code != old.code and new.internet_message_id != old.internet_message_id
+    assert new.code != old.code
+    assert new.internet_message_id != old.internet_message_id
     old.refresh_from_db()
     assert (old.state, old.error_description) == ("bounced", "Sent to Here@x.example instead")
     client.logout()
