@@ -27,7 +27,10 @@ def refused(message: Message) -> QuerySet[Delivery]:
 
 
 def requeue(rows: QuerySet[Delivery]) -> int:
-    """Let ended rows wait again, as a new series of tries with the same Message-ID; returns how many. Their message is sending again."""
+    """Let ended rows wait again, as a new series of tries with the same Message-ID; returns how many.
+
+    Their message is sending again by that.
+    """
     now = timezone.now()
     with transaction.atomic():
         messages = set(rows.values_list("message_id", flat=True))
