@@ -1,8 +1,8 @@
 """Mails per second of our SMTP client against smtplib: one persistent connection, the same mail of 16 KB, the same sink, in turns.
 
-smtplib is at its best here: the bytes are built before, nothing else is done. Ours writes a line to a file before each final dot, as
-the outcome journal does. Sender and sink are pinned to one CPU: across two, waking up the other one costs more than the work and the
-ratio says what the scheduler did.
+smtplib is at its best here: the bytes are built before, nothing else is done. Ours writes a line to a file before each final dot,
+as the outcome journal does. Sender and sink are pinned to one CPU: across two, waking up the other one costs more than the work,
+and the ratio says what the scheduler did.
 """
 
 import os

@@ -17,11 +17,14 @@ from messaging import mime
 from messaging.models import EmailProvider, ProviderAssignment
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
+from messaging.transports.wire import Timeouts
 from pitch.lib.emails import normalize
 from pitch.lib.fields import new_code
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
+# Somebody waits for the answer; a mail server that needs longer can still send.
+TEST_TIMEOUTS = Timeouts(connect=10, greeting=15, reply=30, data=30, block=30, dot=60)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,10 @@ def test(provider: EmailProvider, address: str) -> Dialogue:
     """
     lines: list[str] = []
     transport = SmtpTransport(
-        provider, is_guarded=provider.is_guarded, listen=lambda line: lines.extend(line.splitlines())
+        provider,
+        is_guarded=provider.is_guarded,
+        timeouts=TEST_TIMEOUTS,
+        listen=lambda line: lines.extend(line.splitlines()),
     )
     try:
         if address:
@@ -186,6 +192,8 @@ def _send_test(provider: EmailProvider, transport: SmtpTransport, address: str) 
     if result.outcome is Outcome.ACCEPTED:
         run_again(provider)
         return True, _("The mail server accepted a test mail to %(address)s.") % {"address": address}
+    if result.outcome is Outcome.IN_DOUBT:
+        return False, _("The mail server did not say whether it took the test mail; look whether it arrived.")
     said = result.text or _("the connection was lost")
     return False, _("The mail server did not take the test mail: %(said)s") % {"said": said}
 

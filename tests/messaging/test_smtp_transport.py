@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from messaging.models import EmailProvider
 from messaging.services import providers
 from messaging.transports.base import Envelope, Outcome, ProviderStopped, SenderRefused, TooMany
+from messaging.transports.wire import Timeouts
 from tests.fakes.mail_server import MailServer, serve
 from tests.fakes.scripted_server import ScriptedServer
 
@@ -187,6 +188,32 @@ def test_an_abandoned_mail_does_not_go(transport):
     assert server.received.count(b"\r\n.\r\n") == 1
 
 
+def test_nothing_stays_announced_to_a_provider_that_stops(transport):
+    def script(wire):
+        wire.greet("PIPELINING")
+        wire.until(b"DATA\r\n")
+        wire.say("250 ok", "250 ok", "354 go")
+        wire.body()
+        wire.until(b"DATA\r\n")
+        wire.say("432 4.3.2 sender thread limit exceeded", "250 ok", "250 ok", "354 go")
+        wire.wait()
+
+    def polite(wire):
+        wire.greet()
+        wire.open_mail()
+        wire.body()
+        wire.say("250 kept")
+        wire.wait()
+
+    with ScriptedServer(script, polite) as server:
+        sender = transport(server)
+        with pytest.raises(TooMany):
+            sender.send(mail("first@x.example"), lambda: None, mail("second@x.example"))
+        assert sender.send(mail("third@x.example"), lambda: None).outcome is Outcome.ACCEPTED
+        sender.drop()
+    assert server.received.count(b"\r\n.\r\n") == 2
+
+
 @pytest.mark.abuse("A4")
 def test_a_closed_port_reads_like_one_that_says_nothing_of_smtp(transport, settings):
     import ipaddress
@@ -287,6 +314,31 @@ def test_the_command_fails_with_a_sentence_and_without_the_password(transport, c
     assert "535 5.7.8 no" in said
     for secret in ("secret-canary", "AGFkYQBzZWNyZXQtY2FuYXJ5"):
         assert secret not in said
+
+
+@pytest.mark.parametrize(
+    ("phase", "sentence"),
+    [("RCPT", "did not take the test mail: timed out"), ("dot", "did not say whether it took the test mail")],
+)
+def test_nobody_waits_long_for_a_test(transport, capsys, monkeypatch, phase, sentence):
+    monkeypatch.setattr(
+        providers, "TEST_TIMEOUTS", Timeouts(greeting=5, reply=0.2, data=0.2, block=0.2, dot=0.2, quit=0.2)
+    )
+
+    def script(wire):
+        wire.greet()
+        if phase == "RCPT":
+            wire.line()
+            wire.say("250 ok")
+        else:
+            wire.open_mail()
+        wire.wait()
+
+    with ScriptedServer(script) as server:
+        transport(server)
+        code, said = check(capsys, "--to", "ada@acme.test")
+    assert code == 1
+    assert sentence in said.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
