@@ -232,8 +232,8 @@ class SmtpTransport:
         """Return what an answer means for the address; raises ProviderStopped if it is not about the address."""
         if is_crowded(reply):
             raise _too_many(reply)
-        is_about_mail = reply.code == 552 or enhanced(reply.text) == ("3", "4")  # larger than the server takes
-        if phase is Phase.MAIL and not is_about_mail:
+        # 552, 5.3.4: the mail is larger than the server takes, whoever it is from.
+        if phase is Phase.MAIL and reply.code != 552 and enhanced(reply.text) != ("3", "4"):
             _refuse_sender(envelope, reply)
         if reply.code >= 500 and SEND_AS.search(reply.text):
             raise SenderRefused(

@@ -555,3 +555,21 @@ def test_goodbye_to_a_server_that_does_not_answer_ends(connect):
 def test_only_a_name_is_greeted_with(name):
     with pytest.raises(ValueError, match="EHLO"):
         SmtpClient("127.0.0.1", 25, name=name, context=None)
+
+
+@pytest.mark.abuse("A39")
+def test_the_dot_of_the_mail_before_makes_no_doubt_about_this_one(connect):
+    def script(wire):
+        wire.greet(*PIPELINED)
+        wire.until(b"DATA\r\n")
+        wire.say("250 ok", "250 ok", "354 go")
+        wire.body()
+        wire.until(b"DATA\r\n")
+        wire.say("250 kept", "250 ok")
+
+    with ScriptedServer(script) as server:
+        client = connect(server)
+        assert send(client, mail(1), following=mail(2)) == (Phase.DOT, 250)
+        with pytest.raises(ConnectionLost) as lost:
+            client.send(mail(2), lambda: None)
+    assert (lost.value.phase, lost.value.dot_written) == (Phase.RCPT, False)
