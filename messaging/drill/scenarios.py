@@ -77,9 +77,7 @@ class Drill:
         message = self.rows.queue([f"ok-{self._tag()}{n}@drill.test" for n in range(mails)])
         for number in range(kills):
             target = mails * (number + 1) // (kills + 1)
-            wait_until(
-                lambda target=target: self._done(message) >= target or self.rows.is_finished(message), 120, "A send"
-            )
+            self._wait_for(message, target)
             time.sleep(random.uniform(0, 0.05))  # noqa: S311  (any moment of a window)
             self._kill("pump")
         self._finish(message)
@@ -122,6 +120,10 @@ class Drill:
 
     def _done(self, message: int) -> int:
         return sum(count for state, count in self.rows.count(message).items() if state not in {"queued", "leased"})
+
+    def _wait_for(self, message: int, target: int) -> None:
+        """Wait until so many mails of a message have ended, or all."""
+        wait_until(lambda: self._done(message) >= target or self.rows.is_finished(message), 120, "A send")
 
     def _kill(self, kind: str) -> None:
         victims = wait_until(lambda: self.installation.victims(kind), 60, f"A {kind} to kill")

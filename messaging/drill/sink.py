@@ -1,8 +1,8 @@
 """A mail server for drills: counts copies by address and does what the address asks for.
 
-The word before the first dash of the address decides: `ok`, `defer` (451 at RCPT), `bounce` (550 at RCPT), `policy` (550 5.7.1 after
-the mail), `dropbefore` (hangs up at DATA), `dropafter` (takes the mail, then hangs up without a reply), `stall` (answers the final dot
-two seconds late). `defer` and `dropbefore` do so only the first time.
+The word before the first dash of the address decides: `ok`, `defer` (451 at RCPT), `bounce` (550 at RCPT), `policy` (550 5.7.1
+after the mail), `dropbefore` (hangs up at DATA), `dropafter` (takes the mail, then hangs up without a reply), `stall` (answers the
+final dot two seconds late). `defer` and `dropbefore` do so only the first time.
 """
 
 import asyncio

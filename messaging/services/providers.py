@@ -17,11 +17,14 @@ from messaging import mime
 from messaging.models import EmailProvider, Message, ProviderAssignment
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
+from messaging.transports.wire import Timeouts
 from pitch.lib.emails import normalize
 from pitch.lib.fields import new_code
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
+# Somebody waits for the answer; a mail server that needs longer can still send.
+TEST_TIMEOUTS = Timeouts(connect=10, greeting=15, reply=30, data=30, block=30, dot=60)
 
 
 @dataclass(frozen=True)
@@ -162,39 +165,55 @@ def message_id_domain(provider: EmailProvider | None, sender_address: str) -> st
 
 
 def test(provider: EmailProvider, address: str) -> Dialogue:
-    """Send a real test mail to `address` and return what was said, without secrets. Never raises for a server's failure."""
+    """Connect, sign in and send a real test mail to `address` (empty: no mail); return what was said, without secrets.
+
+    Never raises for a server's failure.
+    """
     lines: list[str] = []
-    sender = provider.from_address or address
-    letter = mime.Letter(
-        sender=mime.Mailbox(provider.from_name or "Pitch", sender),
-        to=mime.Mailbox("", normalize(address)),
-        subject=_("Pitch: your mail settings work"),
-        text=_("This mail was sent through %(host)s. Nothing else needs to be done.") % {"host": provider.host} + "\n",
-        html="<p>"
-        + _("This mail was sent through %(host)s. Nothing else needs to be done.") % {"host": provider.host}
-        + "</p>\n",
-        message_id=f"<test-{new_code()}@{sender.rpartition('@')[2]}>",
-        date=timezone.now(),
-    )
     transport = SmtpTransport(
-        provider, is_guarded=provider.is_guarded, listen=lambda line: lines.extend(line.splitlines())
+        provider,
+        is_guarded=provider.is_guarded,
+        timeouts=TEST_TIMEOUTS,
+        listen=lambda line: lines.extend(line.splitlines()),
     )
     try:
-        envelope = Envelope(envelope_from(provider, sender), normalize(address), mime.build(letter))
-        result = transport.send(envelope, before_dot=lambda: None)
+        if address:
+            worked, sentence = _send_test(provider, transport, normalize(address))
+        else:
+            transport.connect()
+            worked, sentence = True, _("The mail server can be used. No mail was sent.")
     except ProviderStopped as err:
-        return Dialogue(False, str(err), hide_secrets(lines + ([f"! {err.detail}"] if err.detail else []), provider))
+        worked, sentence = False, str(err)
+        lines += [f"! {err.detail}"] if err.detail else []
+    except mime.BadHeader as err:
+        worked, sentence = False, str(err)
     finally:
         transport.close()
     EmailProvider.objects.filter(pk=provider.pk).update(tested_at=timezone.now())
+    return Dialogue(worked, sentence, hide_secrets(lines, provider))
+
+
+def _send_test(provider: EmailProvider, transport: SmtpTransport, address: str) -> tuple[bool, str]:
+    sender = provider.from_address or address
+    text = _("This mail was sent through %(host)s. Nothing else needs to be done.") % {"host": provider.host}
+    letter = mime.Letter(
+        sender=mime.Mailbox(provider.from_name or "Pitch", sender),
+        to=mime.Mailbox("", address),
+        subject=_("Pitch: your mail settings work"),
+        text=text + "\n",
+        html=f"<p>{text}</p>\n",
+        message_id=f"<test-{new_code()}@{sender.rpartition('@')[2]}>",
+        date=timezone.now(),
+    )
+    envelope = Envelope(envelope_from(provider, sender), address, mime.build(letter))
+    result = transport.send(envelope, before_dot=lambda: None)
     if result.outcome is Outcome.ACCEPTED:
         run_again(provider)
-        sentence = _("The mail server accepted a test mail to %(address)s.") % {"address": address}
-        return Dialogue(True, sentence, hide_secrets(lines, provider))
-    sentence = _("The mail server did not take the test mail: %(said)s") % {
-        "said": result.text or _("the connection was lost")
-    }
-    return Dialogue(False, sentence, hide_secrets(lines, provider))
+        return True, _("The mail server accepted a test mail to %(address)s.") % {"address": address}
+    if result.outcome is Outcome.IN_DOUBT:
+        return False, _("The mail server did not say whether it took the test mail; look whether it arrived.")
+    said = result.text or _("the connection was lost")
+    return False, _("The mail server did not take the test mail: %(said)s") % {"said": said}
 
 
 def hide_secrets(lines: list[str], provider: EmailProvider) -> list[str]:

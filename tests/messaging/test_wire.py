@@ -9,6 +9,7 @@ import time_machine
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.models import User
 from messaging import links, tasks
 from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
 from messaging.services import claims, composing, drafts, journals, leases, pumps, sending
@@ -464,3 +465,37 @@ def test_a_subject_nobody_can_decode_stops_only_itself(compose, server):
     bad = composing.send(compose(subject="=?nosuch?Q?x?="))
     good = send(compose())
     assert (states(bad), states(good)) == (["error"], ["accepted"])
+
+
+@pytest.mark.req("R387")
+def test_what_this_server_cannot_carry_is_an_error_and_nobodys_bounce(compose, server):
+    server.speaks_utf8 = False
+    message = send(compose(to=["jürgen@x.example", "anna@torvald.example"]))
+    assert states(message) == ["error", "accepted"]
+    assert "letters beyond a–z (SMTPUTF8)" in message.deliveries.first().error_description
+    assert not Suppression.objects.exists()
+    assert [line for line in server.log if "jürgen" in line] == []
+
+
+BREAKS = ["x\r\nBcc: spy@evil.example", "x\nBcc: spy@evil.example", "=?UTF-8?Q?=0A?=Bcc: spy@evil.example", "x\x0by"]
+
+
+@pytest.mark.parametrize("value", BREAKS)
+@pytest.mark.parametrize("place", ["subject", "name", "sender", "reply_to_name"])
+@pytest.mark.abuse("A5", "A6")
+def test_no_server_receives_a_smuggled_header(compose, server, provider, place, value):
+    """Past every form: the values stand in the rows already."""
+    message = composing.send(compose())
+    match place:
+        case "subject":
+            Message.objects.update(subject=value)
+        case "name":
+            Delivery.objects.update(name=value)
+        case "sender":
+            User.objects.update(name=value)
+        case "reply_to_name":
+            EmailProvider.objects.update(reply_to_name=value, reply_to_address="answers@acme.test")
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        tasks.pump()
+    assert states(message) == ["error"]
+    assert (server.log, server.mails) == ([], [])
