@@ -1,5 +1,9 @@
 """Providers: which one a mail goes through, how settings are saved, and a test that shows the dialogue."""
 
+import contextlib
+import ipaddress
+import re
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,10 +15,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.ks import Session
 from accounts.models import App, Organization, User
 from accounts.services import audit
 from messaging import mime
 from messaging.models import EmailProvider, ProviderAssignment
+from messaging.transports import guard
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
 from pitch.lib.emails import normalize
@@ -22,6 +28,8 @@ from pitch.lib.fields import new_code
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
+# A name of labels (a short one of an own network, too), IPv4, or IPv6 without brackets.
+HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,49 @@ def transport_for(provider: EmailProvider) -> SmtpTransport:
     return SmtpTransport(provider, is_guarded=provider.is_guarded)
 
 
+def check(provider: EmailProvider, *, is_guarded: bool) -> None:
+    """Raise ValidationError for settings that cannot work or must not be used, in whatever way they came.
+
+    `is_guarded`: the server must also stand where the operator lets an organization's people reach.
+    """
+    if not HOST.fullmatch(provider.host):
+        raise ValidationError({"host": _("Write the name of a mail server, like smtp.example.org, or an IP address.")})
+    check_security(provider)
+    if is_guarded:
+        check_reach(provider)
+    for column in ("from_name", "reply_to_name"):
+        try:
+            mime.check_value(column, getattr(provider, column))
+        except mime.BadHeader as err:
+            raise ValidationError({column: _("This name cannot stand in the header of a mail.")}) from err
+    if provider.ca_bundle:
+        try:
+            ssl.create_default_context(cadata=provider.ca_bundle)
+        except (ssl.SSLError, ValueError) as err:
+            raise ValidationError(
+                {"ca_bundle": _("This is not the certificate of an authority in PEM: -----BEGIN CERTIFICATE----- …")}
+            ) from err
+
+
+def check_reach(provider: EmailProvider) -> None:
+    """Raise ValidationError for a port or an address that the operator has not allowed (abuse cases A3, A4).
+
+    A name is looked up when it is connected to, and held against the same rule then.
+    """
+    if is_loopback_mailbox(provider):
+        return
+    try:
+        guard.check_port(provider.port)
+    except guard.Forbidden as err:
+        raise ValidationError({"port": str(err)}) from err
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(provider.host)
+        try:
+            guard.resolve(provider.host, provider.port)
+        except guard.Forbidden as err:
+            raise ValidationError({"host": str(err)}) from err
+
+
 def check_security(provider: EmailProvider) -> None:
     """Raise ValidationError if the provider would be spoken to in the clear although nobody allowed that."""
     if (
@@ -65,14 +116,18 @@ def check_security(provider: EmailProvider) -> None:
         )
 
 
-def save_smtp(organization: Organization, *, actor: User | None = None, **values: Any) -> EmailProvider:
-    """Make or replace the organization's default SMTP provider.
+def save_smtp(
+    organization: Organization, *, actor: User | None = None, session: Session | None = None, **values: Any
+) -> EmailProvider:
+    """Make or replace the organization's default SMTP provider, and use it from now on.
 
-    `values` are EmailProvider's columns. A password of "" keeps the old one if host and user stay the same. Settings given by
-    somebody with an account (`actor`) may only reach what the operator allows; the operator's own command may name anything.
-    Raises ValidationError.
+    `values` are EmailProvider's columns; a column that is not named keeps its value. A password of "" keeps the old one if
+    host and user stay the same, and an own authority goes with its host: neither is ever tried at another server. Settings
+    given by a person (`actor`) or a program (`session`) may only reach what the operator allows; the operator's own command
+    may name anything. Raises ValidationError.
     """
     with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=organization.pk)  # two first calls at once make one row
         provider = (
             EmailProvider.objects.select_for_update()
             .filter(organization=organization, is_default=True, type=EmailProvider.Type.SMTP)
@@ -81,18 +136,23 @@ def save_smtp(organization: Organization, *, actor: User | None = None, **values
         same_place = (provider.host, provider.user) == (values.get("host"), values.get("user", ""))
         if not values.get("password"):
             values["password"] = provider.password if same_place else ""
+        if provider.host != values.get("host"):
+            values.setdefault("ca_bundle", "")
+        is_named_by_host = provider.name in {"", provider.host}
         for name, value in values.items():
             setattr(provider, name, value)
-        provider.name = provider.name or provider.host
-        save(provider, actor=actor)
+        if is_named_by_host:
+            provider.name = provider.host[:120]
+        provider.is_active = True
+        save(provider, actor=actor, session=session)
     return provider
 
 
-def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider:
+def save(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> EmailProvider:
     """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError."""
-    provider.is_guarded = actor is not None and not actor.is_operator
+    provider.is_guarded = session is not None or (actor is not None and not actor.is_operator)
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
-    check_security(provider)
+    check(provider, is_guarded=provider.is_guarded)
     provider.full_clean(exclude=["organization", "password"])
     provider.save()
     if provider.organization is not None:
@@ -101,6 +161,7 @@ def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider
             actor,
             "email provider changed",
             provider.host,
+            label=session.label if session is not None else "",
             port=provider.port,
             security=provider.security,
         )
@@ -135,6 +196,13 @@ def envelope_from(provider: EmailProvider, sender_address: str) -> str:
     if provider.envelope_from:
         return provider.envelope_from
     return provider.from_address if provider.uses_default_sender and provider.from_address else sender_address
+
+
+def reply_to(provider: EmailProvider) -> mime.Mailbox | None:
+    """Return where answers go if the settings say so (R381, R450)."""
+    if not provider.reply_to_address:
+        return None
+    return mime.Mailbox(provider.reply_to_name, provider.reply_to_address)
 
 
 def message_id_domain(provider: EmailProvider | None, sender_address: str) -> str:

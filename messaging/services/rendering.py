@@ -62,8 +62,9 @@ def reply_to(message: Message, provider: EmailProvider) -> mime.Mailbox | None:
     assert message.sender is not None
     if message.reply_to:
         return mime.Mailbox("", message.reply_to)
-    if provider.reply_to_address:
-        return mime.Mailbox(provider.reply_to_name, provider.reply_to_address)
+    configured = providers.reply_to(provider)
+    if configured is not None:
+        return configured
     if provider.uses_default_sender and provider.from_address:
         return mime.Mailbox(message.sender.name, message.sender.email)
     return None
