@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +20,13 @@ from messaging.models import EmailProvider
 from messaging.services import providers
 
 TESTS_PER_MINUTE = 5
+SENDER_MODES = _(
+    "Send as: From and MAIL FROM are the person's own address. The mail server must allow the account above to send as "
+    "everybody who uses Pitch (relay permission). On behalf: From is the person, Sender and MAIL FROM are the default sender "
+    "address, which must be allowed to send on behalf of everybody. Service: From is “Person via Organization” at the default "
+    "sender address, and replies go to the person; the account needs no rights over people's addresses. In each mode the domain of "
+    "From should be one of the organization's verified domains, or receivers that check DMARC may refuse the mail."
+)
 
 
 class ProviderForm(forms.ModelForm):
@@ -47,7 +54,7 @@ class ProviderForm(forms.ModelForm):
             "password",
             "from_address",
             "from_name",
-            "uses_default_sender",
+            "sender_mode",
             "reply_to_address",
             "reply_to_name",
             "envelope_from",
@@ -108,14 +115,15 @@ class EmailProviderAdmin(TenantAdmin):
         (
             _("Sender"),
             {
+                "description": SENDER_MODES,
                 "fields": [
+                    "sender_mode",
                     "from_address",
                     "from_name",
-                    "uses_default_sender",
                     "reply_to_address",
                     "reply_to_name",
                     "envelope_from",
-                ]
+                ],
             },
         ),
     ]
@@ -151,8 +159,11 @@ class EmailProviderAdmin(TenantAdmin):
         return cut(obj.stopped_reason)
 
     def save_model(self, request: HttpRequest, obj: EmailProvider, form: Any, change: bool) -> None:
-        """Save through the service that the command uses, too."""
+        """Save through the service that the command uses, too, and say what may keep mails from arriving."""
         providers.save(obj, actor=staff_user(request))
+        if "_continue" not in request.POST:  # the form itself says it
+            for doubt in providers.doubts(obj):
+                messages.warning(request, doubt)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the test."""
@@ -165,8 +176,10 @@ class EmailProviderAdmin(TenantAdmin):
         return super().changeform_view(*args, **kwargs)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Put the test beside the settings."""
+        """Put the test beside the settings, and above them what may keep mails from arriving."""
         context["test_form"] = TestForm(initial={"address": staff_user(request).email})
+        original = context.get("original")
+        context["doubts"] = providers.doubts(original) if original is not None else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -191,11 +191,11 @@ def usable() -> Q:
     return Q(provider__retry_at__isnull=True) | Q(provider__retry_at__lte=timezone.now())
 
 
-def envelope_from(provider: EmailProvider, sender_address: str) -> str:
-    """Return MAIL FROM: the bounce address, else the address the mail is from (R373, R450)."""
+def envelope_from(provider: EmailProvider, author_address: str) -> str:
+    """Return MAIL FROM: the bounce address, else the service address if it sends, else the author's (R373, R450)."""
     if provider.envelope_from:
         return provider.envelope_from
-    return provider.from_address if provider.uses_default_sender and provider.from_address else sender_address
+    return author_address if provider.sender_mode == EmailProvider.SenderMode.SEND_AS else provider.from_address
 
 
 def reply_to(provider: EmailProvider) -> mime.Mailbox | None:
@@ -206,9 +206,43 @@ def reply_to(provider: EmailProvider) -> mime.Mailbox | None:
 
 
 def message_id_domain(provider: EmailProvider | None, sender_address: str) -> str:
-    """Return the domain of Message-IDs: the sender's."""
-    address = provider.from_address if provider is not None and provider.uses_default_sender else sender_address
-    return (address or sender_address).rpartition("@")[2] or "pitch.invalid"
+    """Return the domain of Message-IDs: that of From."""
+    is_service = provider is not None and provider.sender_mode == EmailProvider.SenderMode.SERVICE
+    address = provider.from_address if provider is not None and is_service else sender_address
+    return address.rpartition("@")[2] or "pitch.invalid"
+
+
+def doubts(provider: EmailProvider) -> list[str]:
+    """Return what may keep people's mails from arriving although the settings work, one sentence each.
+
+    DMARC looks at the domain of From alone, so it must be one the organization has proven to own.
+    """
+    organization = provider.organization
+    if organization is None:
+        return []  # the shared provider: every organization has domains of its own
+    if provider.sender_mode == EmailProvider.SenderMode.SERVICE:
+        addresses = [provider.from_address]
+    else:
+        people = User.objects.for_organization(organization).filter(is_active=True)
+        addresses = list(people.values_list("email", flat=True))
+    proven = tuple(organization.verified_domains.values_list("domain", flat=True))
+    domains = {address.rpartition("@")[2].lower() for address in addresses}
+    strange = sorted(domain for domain in domains if not f".{domain}".endswith(tuple(f".{own}" for own in proven)))
+    if not strange:
+        return []
+    named = ", ".join(strange[:5]) + (" …" if len(strange) > 5 else "")
+    found = [
+        _(
+            "Mails come from %(domains)s, which is not among the verified domains of this organization: receivers that check "
+            "DMARC refuse them unless the domain's own records name this mail server."
+        )
+        % {"domains": named}
+    ]
+    if provider.sender_mode == EmailProvider.SenderMode.ON_BEHALF:
+        found.append(
+            _("Sent on behalf, such a mail passes only if the mail server signs it (DKIM) for the domain in From.")
+        )
+    return found
 
 
 def test(provider: EmailProvider, address: str) -> Dialogue:

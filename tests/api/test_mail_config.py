@@ -593,6 +593,14 @@ def test_a_notification_goes_through_the_settings_and_without_them_says_why(deli
     assert "Reply-To: Receiver <answers@acme.test>" in head
 
 
+def test_the_sender_mode_stays_as_the_administrators_chose(call):
+    call()
+    assert EmailProvider.objects.get().sender_mode == "send-as"
+    EmailProvider.objects.update(sender_mode="service")
+    assert call(LEAST).json() == OK
+    assert EmailProvider.objects.get().sender_mode == "service"
+
+
 @pytest.mark.req("R450")
 def test_bounces_go_to_the_envelope_address_and_ssl_is_used_from_the_first_byte(deliver):
     server, mail = deliver("implicit", ssl="true", starttls="false", envelopeFrom="bounces@acme.test", replyTo="")

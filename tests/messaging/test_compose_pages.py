@@ -375,6 +375,16 @@ class TestConfigureSmtp:
         with pytest.raises(CommandError, match="NOT_SET is empty"):
             self.configure(capsys, password_env="NOT_SET")
 
+    def test_a_sender_mode_is_set_and_what_it_lacks_is_said(self, acme, capsys, alice):
+        with pytest.raises(CommandError, match="needs the default sender address"):
+            self.configure(capsys, sender_mode="on-behalf")
+        said = self.configure(capsys, sender_mode="on-behalf", from_address="pitch@acme.test")
+        assert said["senderMode"] == EmailProvider.objects.get().sender_mode == "on-behalf"
+        call_command("configure_smtp", organization="acme", host="x.example", port=587, security="starttls")
+        out, err = capsys.readouterr()
+        assert json.loads(out)["senderMode"] == "send-as"
+        assert "acme.test, which is not among the verified domains" in err
+
     def test_what_cannot_work_is_refused(self, acme, capsys, tmp_path):
         (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
         with pytest.raises(CommandError, match="not the certificate of an authority"):
