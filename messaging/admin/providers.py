@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -164,6 +165,15 @@ class EmailProviderAdmin(TenantAdmin):
         if "_continue" not in request.POST:  # the form itself says it
             for doubt in providers.doubts(obj):
                 messages.warning(request, doubt)
+
+    def delete_model(self, request: HttpRequest, obj: EmailProvider) -> None:
+        """Delete through the service."""
+        providers.delete(obj, actor=staff_user(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[EmailProvider]) -> None:
+        """Delete the chosen ones, each through the service."""
+        for provider in queryset.select_related("organization"):
+            providers.delete(provider, actor=staff_user(request))
 
     def get_urls(self) -> list[URLPattern]:
         """Add the test."""

@@ -154,8 +154,8 @@ def save(provider: EmailProvider, *, actor: User | None = None, session: Session
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
     check(provider, is_guarded=provider.is_guarded)
     provider.full_clean(exclude=["organization", "password"])
-    provider.save()
-    if provider.organization is not None:
+    with transaction.atomic():
+        provider.save()
         audit.record(
             provider.organization,
             actor,
@@ -166,6 +166,13 @@ def save(provider: EmailProvider, *, actor: User | None = None, session: Session
             security=provider.security,
         )
     return provider
+
+
+def delete(provider: EmailProvider, *, actor: User) -> None:
+    """Delete a provider; mails that wait for it go through the next one (sending.Pump.deliver)."""
+    with transaction.atomic():
+        provider.delete()
+        audit.record(provider.organization, actor, "email provider deleted", provider.host)
 
 
 def stop(provider: EmailProvider, reason: ProviderStopped) -> None:

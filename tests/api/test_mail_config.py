@@ -545,8 +545,8 @@ def server():
 
 
 @pytest.fixture
-def invite(signed_in, ada):
-    """Return a function: ada invites somebody from the desk; it returns what the desk says then."""
+def invite(transactional_db, signed_in, ada):
+    """Return a function: ada invites somebody, and it returns what the desk says then. The mail goes out at a real commit."""
 
     def send(email="zoe@acme.test"):
         form = {"organization": ada.organization.pk, "email": email, "name": "Zoe", "role": "editor"}
