@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
@@ -21,12 +22,24 @@ from messaging.models import EmailProvider
 from messaging.services import providers
 
 TESTS_PER_MINUTE = 5
-SENDER_MODES = _(
-    "Send as: From and MAIL FROM are the person's own address. The mail server must allow the account above to send as "
-    "everybody who uses Pitch (relay permission). On behalf: From is the person, Sender and MAIL FROM are the default sender "
-    "address, which must be allowed to send on behalf of everybody. Service: From is “Person via Organization” at the default "
-    "sender address, and replies go to the person; the account needs no rights over people's addresses. In each mode the domain of "
-    "From should be one of the organization's verified domains, or receivers that check DMARC may refuse the mail."
+SENDER_MODES = format_lazy(
+    "<p>{}</p><p>{}</p><p>{}</p><p>{}</p>",
+    _(
+        "Send as: From and MAIL FROM are the person's own address. The mail server must let the account above send as everybody "
+        "who uses Pitch (relay permission)."
+    ),
+    _(
+        "On behalf: From is the person, Sender and MAIL FROM are the default sender address, which must be allowed to send on "
+        "behalf of everybody."
+    ),
+    _(
+        "Service: From is “Person via Organization” at the default sender address, and replies go to the person. It needs no "
+        "rights over people's addresses."
+    ),
+    _(
+        "In each mode the domain of From should be one of the organization's verified domains, or receivers that check DMARC may "
+        "refuse the mail."
+    ),
 )
 
 

@@ -1,91 +1,18 @@
-"""The SMTP settings API of source 4, on both of its addresses: what it takes, what it answers, what it never gives away."""
-
-import ipaddress
-import json
-import time
+"""The SMTP settings API of source 4, on both of its addresses: what it takes, what it answers."""
 
 import pytest
-from django.core.management import call_command
 from django.db import OperationalError, connection
-from django.test import Client
 from django.urls import reverse
 
-from accounts import ks
-from accounts.ks import SessionType
 from accounts.models import AuditEntry
 from messaging.models import EmailProvider
-from messaging.transports import guard
 from pitch.lib.logs import scrub
-from tests.fakes.mail_server import MailServer, certificate, serve
+from tests.api.mail_config_world import CONFIG, LEAST, MANDATORY, OK, SAMPLE, SETUP, refused, session
 
-CONFIG = "/digitanium/v4/mail/config"
-SETUP = "/auth/realms/acme/mail/setup"
 BOTH = pytest.mark.parametrize("path", [CONFIG, SETUP])
-OK = {"message": "Successfully updated SMTP Details", "status": "OK", "subSystem": 8}
-MANDATORY = {
-    "message": "Host and From is mandatory to update Email Configuration.",
-    "status": "BAD_REQUEST",
-    "subSystem": 8,
-}
-UNAUTHORIZED = {"message": "HTTP 401 Unauthorized", "status": "Unauthorized", "subSystem": 8}
-# The source's sample, with addresses in place of its asterisks.
-SAMPLE = {
-    "replyToDisplayName": "Receiver",
-    "starttls": "true",
-    "port": "587",
-    "host": "smtp.gmail.com",
-    "replyTo": "answers@acme.test",
-    "from": "videos@acme.test",
-    "fromDisplayName": "From KC Test team",
-    "envelopeFrom": "",
-    "ssl": "false",
-    "user": "videos@acme.test",
-    "password": "canary-5e1b6c",
-}
-LEAST = {"host": "smtp.relay.example", "from": "videos@acme.test"}
 
 
-@pytest.fixture
-def acme(acme):
-    acme.admin_secrets, acme.user_secrets = ["a" * 32], ["u" * 32]
-    acme.save()
-    return acme
-
-
-@pytest.fixture
-def globex(globex):
-    globex.admin_secrets = ["g" * 32]
-    globex.save()
-    return globex
-
-
-def session(organization, type=SessionType.ADMIN, user_id="ops@acme.test", **fields):
-    return ks.start(organization, type=type, user_id=user_id, **fields)
-
-
-@pytest.fixture
-def call(client, acme):
-    """Return a function that calls the API, by default with an ADMIN session of acme."""
-    token = session(acme)
-
-    def post(body=SAMPLE, path=CONFIG, *, bearer=token, content_type="application/json", client=client, **headers):
-        given = {"authorization": f"Bearer {bearer}"} if bearer else {}
-        data = body if isinstance(body, str | bytes) else json.dumps(body)
-        return client.post(path, data, content_type=content_type, headers=given | headers)
-
-    return post
-
-
-def refused(answer, code, words=""):
-    """Hold an answer against the form of every refusal; returns its message."""
-    said = answer.json()
-    assert answer.status_code == code, said
-    assert set(said) == {"message", "status", "subSystem"}
-    assert words in said["message"]
-    return said["message"]
-
-
-# ---- What is taken ---------------------------------------------------------------------------------------------------
+# ---- What is taken ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.req("R427", "R428", "R442", "R446", "R447")
@@ -211,7 +138,7 @@ def test_no_parameter_is_needed_and_none_is_read(call):
     assert EmailProvider.objects.get().host == "smtp.gmail.com"
 
 
-# ---- What is refused -------------------------------------------------------------------------------------------------
+# ---- What is refused --------------------------------------------------------------------------------------------------
 
 
 INCOMPLETE = [{**SAMPLE, name: value} for name in ("host", "from") for value in ("", "  ", None)]
@@ -296,121 +223,7 @@ def test_only_post(client, acme, path, method):
     assert answer["Allow"] == "POST"
 
 
-# ---- Who may call ----------------------------------------------------------------------------------------------------
-
-
-def bad_bearers(acme, globex):
-    expired = ks.encode(
-        "a" * 32, partner_id=4242, type=SessionType.ADMIN, user_id="x", expires_at=int(time.time()) - 1,
-        privileges=ks.Privileges(),
-    )  # fmt: skip
-    forged = ks.encode(
-        "wrong" * 8, partner_id=4242, type=SessionType.ADMIN, user_id="x", expires_at=int(time.time()) + 100,
-        privileges=ks.Privileges(),
-    )  # fmt: skip
-    return ["", "nonsense", "a" * 9000, expired, forged, session(acme)[:-8], session(globex)]
-
-
-@pytest.mark.req("R423", "R425", "R449")
-@pytest.mark.abuse("A30", "A11")
-def test_every_bad_bearer_gets_the_same_401(call, acme, globex, settings):
-    settings.PITCH_BASE_DOMAIN = "pitch.test"
-    for path in (CONFIG, SETUP):
-        answers = set()
-        for bearer in bad_bearers(acme, globex):
-            answer = call(path=path, bearer=bearer, host="acme.pitch.test")
-            assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
-            assert answer["WWW-Authenticate"] == "Bearer"
-            del answer.headers["Expires"]  # the second it was made in
-            answers.add(str((answer.content, sorted(answer.headers.items()))))
-        assert len(answers) == 1
-        assert not EmailProvider.objects.exists()
-        assert call(path=path, host="acme.pitch.test").json() == OK
-        EmailProvider.objects.all().delete()
-
-
-@pytest.mark.req("R425")
-def test_the_scheme_is_read_in_any_case_and_the_session_nowhere_else(call, client, acme):
-    token = session(acme)
-    for scheme in ("bearer", "BEARER", "KS"):
-        assert call(bearer="", authorization=f"{scheme} {token}").json() == OK
-    assert call(bearer="", authorization=token).status_code == 401
-    assert call(bearer="", path=f"{CONFIG}?ks={token}").status_code == 401
-    assert call({**SAMPLE, "ks": token}, bearer="").status_code == 401
-
-
-@BOTH
-@pytest.mark.abuse("A31")
-def test_a_user_session_is_not_enough(call, acme, path):
-    token = session(acme, SessionType.USER, "jane@acme.test")
-    assert refused(call(path=path, bearer=token), 403, "ADMIN session")
-    assert not EmailProvider.objects.exists()
-
-
-@pytest.mark.parametrize("privilege", ["actionslimit:5", "iprestrict:203.0.113.9", "urirestrict:/api/v1/message/*"])
-@pytest.mark.abuse("A31")
-def test_a_session_with_limits_that_nobody_checks_yet_is_refused(call, acme, privilege):
-    assert call(bearer=session(acme, privileges=privilege)).json() == UNAUTHORIZED
-    assert call(bearer=session(acme, privileges="edit:7,list:*")).json() == OK
-
-
-@pytest.mark.req("R427", "R428")
-@pytest.mark.abuse("A11")
-def test_host_and_path_only_agree_with_the_session(call, acme, globex, settings):
-    settings.PITCH_BASE_DOMAIN = "pitch.test"
-    for path, host in (
-        ("/auth/realms/globex/mail/setup", "pitch.test"),
-        ("/auth/realms/5151/mail/setup", "pitch.test"),
-        ("/auth/realms/nobody/mail/setup", "pitch.test"),
-        (SETUP, "globex.pitch.test"),
-        (CONFIG, "globex.pitch.test"),
-    ):
-        assert call(path=path, host=host).json() == UNAUTHORIZED, (path, host)
-    assert not EmailProvider.objects.exists()
-    for path, host in (
-        (CONFIG, "acme.pitch.test"),
-        (SETUP, "acme.pitch.test"),
-        (SETUP, "pitch.test"),
-        ("/auth/realms/4242/mail/setup", "pitch.test"),
-    ):
-        assert call(path=path, host=host).json() == OK, (path, host)
-    assert EmailProvider.objects.get().organization == acme
-
-
-@BOTH
-@pytest.mark.abuse("A30")
-def test_a_cookie_authorizes_nothing_and_a_bearer_needs_no_csrf_token(call, ada, root, path):
-    strict = Client(enforce_csrf_checks=True)
-    assert call(path=path, client=strict).json() == OK
-    EmailProvider.objects.all().delete()
-    for user in (ada, root):
-        strict.force_login(user, backend="accounts.backends.OrganizationBackend")
-        assert call(path=path, client=strict, bearer="").json() == UNAUTHORIZED
-    assert not EmailProvider.objects.exists()
-
-
-@pytest.mark.req("R429")
-def test_plain_http_fails_outside_the_demo(call, settings):
-    settings.DEMO, settings.SECURE_SSL_REDIRECT = False, True
-    settings.TRUSTED_PROXIES = [ipaddress.ip_network("127.0.0.0/8")]
-    for path in (CONFIG, SETUP):
-        answer = call(path=path, client=Client())
-        assert answer.json()["status"] == "FORBIDDEN"
-        refused(answer, 403, "https")
-        # What somebody says who is not our proxy counts nothing.
-        stranger = Client(REMOTE_ADDR="203.0.113.9")
-        refused(call(path=path, client=stranger, **{"x-forwarded-proto": "https"}), 403)
-        assert not EmailProvider.objects.exists()
-        assert call(path=path, client=Client(), **{"x-forwarded-proto": "https"}).json() == OK
-        EmailProvider.objects.all().delete()
-
-
-@pytest.mark.req("R424")
-def test_calls_are_not_limited(call):
-    assert {call().status_code for _call in range(60)} == {200}
-
-
-# ---- Answers ---------------------------------------------------------------------------------------------------------
+# ---- Answers ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.req("R443", "R444", "R445")
@@ -495,116 +308,3 @@ def test_the_administrators_log_says_which_session_it_was(call, acme):
     assert entries[0].target == "smtp.gmail.com"
     assert entries[0].details == {"port": 587, "security": "starttls"}
     assert {entry.organization for entry in entries} == {acme}
-
-
-# ---- What the settings do --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"port": 22}, "port: Port 22 is not allowed for mail here; use one of 25, 465, 587, 2525"),
-        ({"host": "127.0.0.1"}, "SMTP_ALLOWED_NETWORKS"),
-        ({"host": "169.254.169.254"}, "SMTP_ALLOWED_NETWORKS"),
-        ({"host": "::1"}, "SMTP_ALLOWED_NETWORKS"),
-        ({"host": "::ffff:10.0.0.1"}, "SMTP_ALLOWED_NETWORKS"),
-    ],
-)
-@pytest.mark.abuse("A3", "A4")
-def test_a_program_may_name_what_people_may_name(call, settings, fields, words):
-    refused(call({**LEAST, **fields}), 400, words)
-    assert not EmailProvider.objects.exists()
-    settings.SMTP_ALLOWED_PORTS = [22, 587]
-    settings.SMTP_ALLOWED_NETWORKS = [ipaddress.ip_network(network) for network in ("0.0.0.0/0", "::/0")]
-    assert call({**LEAST, **fields}).json() == OK
-
-
-@pytest.mark.abuse("A3")
-def test_a_name_that_leads_inside_is_never_connected_to(call, settings, server, ada, signed_in):
-    settings.SMTP_ALLOWED_PORTS = [server.port]
-    assert call({**LEAST, "host": "localhost", "port": server.port}).json() == OK
-    path = reverse("admin:messaging_emailprovider_test", args=[EmailProvider.objects.get().pk])
-    page = signed_in(ada).post(path, {"address": "ada@acme.test"}).content.decode()
-    assert "SMTP_ALLOWED_NETWORKS" in page
-    assert server.connections == 0
-    with pytest.raises(guard.Forbidden):
-        guard.resolve("localhost", server.port)
-
-
-@pytest.fixture
-def authority():
-    return certificate("127.0.0.1")
-
-
-@pytest.fixture
-def server():
-    handler = MailServer()
-    running = serve(handler)
-    yield handler
-    running.stop()
-
-
-@pytest.fixture
-def invite(transactional_db, signed_in, ada):
-    """Return a function: ada invites somebody, and it returns what the desk says then. The mail goes out at a real commit."""
-
-    def send(email="zoe@acme.test"):
-        form = {"organization": ada.organization.pk, "email": email, "name": "Zoe", "role": "editor"}
-        return signed_in(ada).post(reverse("admin:accounts_invitation_add"), form, follow=True).content.decode()
-
-    return send
-
-
-@pytest.fixture
-def deliver(call, settings, tmp_path, authority, invite):
-    """Return a function that sets up a server with TLS by the API, sends an invitation, and returns (server, mail)."""
-    settings.EMAIL_BACKEND = "messaging.system_mail.ProviderEmailBackend"
-    issuer, context = authority
-    (tmp_path / "ca.pem").write_bytes(issuer.cert_pem.bytes())
-
-    def through(how, **fields):
-        server = MailServer()
-        running = serve(server, **{how: context})
-        settings.SMTP_ALLOWED_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
-        settings.SMTP_ALLOWED_PORTS = [server.port]
-        # The API has no field for an own authority: the operator (or the desk) gives it, and it stays with its host.
-        place = {"host": "127.0.0.1", "port": server.port}
-        call_command("configure_smtp", organization="acme", security="ssl", ca_file=str(tmp_path / "ca.pem"), **place)
-        try:
-            assert call({**SAMPLE, **place, "password": "right password", **fields}).json() == OK
-            invite("kim@acme.test")
-        finally:
-            running.stop()
-        (mail,) = server.mails
-        assert mail.rcpt_to == ["kim@acme.test"]
-        return server, mail
-
-    return through
-
-
-@pytest.mark.req("R422", "R450")
-def test_a_notification_goes_through_the_settings_and_without_them_says_why(deliver, invite):
-    assert "No mail server is set up" in invite()
-    server, mail = deliver("starttls")
-    assert server.credentials == [(b"videos@acme.test", b"right password")]
-    assert mail.mail_from == "videos@acme.test"
-    head = mail.content.split(b"\r\n\r\n")[0].decode().split("\r\n")
-    assert "From: From KC Test team <videos@acme.test>" in head
-    assert "Reply-To: Receiver <answers@acme.test>" in head
-
-
-def test_the_sender_mode_stays_as_the_administrators_chose(call):
-    call()
-    assert EmailProvider.objects.get().sender_mode == "send-as"
-    EmailProvider.objects.update(sender_mode="service")
-    assert call(LEAST).json() == OK
-    assert EmailProvider.objects.get().sender_mode == "service"
-
-
-@pytest.mark.req("R450")
-def test_bounces_go_to_the_envelope_address_and_ssl_is_used_from_the_first_byte(deliver):
-    server, mail = deliver("implicit", ssl="true", starttls="false", envelopeFrom="bounces@acme.test", replyTo="")
-    assert server.credentials == [(b"videos@acme.test", b"right password")]
-    assert mail.mail_from == "bounces@acme.test"
-    assert b"Reply-To" not in mail.content
-    assert b"Sender:" not in mail.content

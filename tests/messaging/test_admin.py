@@ -225,7 +225,9 @@ def test_an_operator_may_name_any_server_and_an_administrator_may_not_keep_it(si
     assert (provider.is_guarded, provider.name) == (False, "")
 
 
-def test_the_form_says_what_a_sender_mode_needs_and_which_domains_are_not_proven(signed_in, ada, alice, acme, globex):
+def test_the_form_says_what_a_sender_mode_needs_and_which_domains_are_not_proven(
+    signed_in, ada, alice, acme, globex, settings
+):
     provider = make_provider(acme, from_address="pitch@relay.example", ca_bundle="")
     VerifiedDomain.objects.create(organization=globex, domain="acme.test")
     client = signed_in(ada)
@@ -244,6 +246,9 @@ def test_the_form_says_what_a_sender_mode_needs_and_which_domains_are_not_proven
     assert "relay permission" in html
     VerifiedDomain.objects.create(organization=acme, domain="example")
     assert doubt not in client.get(page).content.decode(), "a domain below a proven one is proven"
+    VerifiedDomain.objects.filter(organization=acme).delete()
+    EmailProvider.objects.update(host="127.0.0.1", port=settings.MAILBOX_PORT)
+    assert doubt not in client.get(page).content.decode(), "no mail leaves the demo"
 
 
 def test_the_test_shows_the_dialogue_without_secrets_and_not_too_often(signed_in, ada, acme, monkeypatch):
