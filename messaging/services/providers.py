@@ -138,6 +138,9 @@ def save_smtp(
             values["password"] = provider.password if same_place else ""
         if provider.host != values.get("host"):
             values.setdefault("ca_bundle", "")
+        if session is not None and provider.pk is None:
+            # Source 4 names the address mails come from, and nobody has said that the server lets it send as everybody (R450).
+            provider.sender_mode = EmailProvider.SenderMode.SERVICE
         is_named_by_host = provider.name in {"", provider.host}
         for name, value in values.items():
             setattr(provider, name, value)

@@ -105,12 +105,13 @@ def test_a_notification_goes_through_the_settings_and_without_them_says_why(deli
     assert "Reply-To: Receiver <answers@acme.test>" in head
 
 
-def test_the_sender_mode_stays_as_the_administrators_chose(call):
+def test_a_new_organization_begins_with_the_service_address_and_a_chosen_mode_stays(call):
     call()
-    assert EmailProvider.objects.get().sender_mode == "send-as"
-    EmailProvider.objects.update(sender_mode="service")
-    assert call(LEAST).json() == OK
     assert EmailProvider.objects.get().sender_mode == "service"
+    for mode in EmailProvider.SenderMode.values:
+        EmailProvider.objects.update(sender_mode=mode)
+        assert call(LEAST).json() == OK
+        assert EmailProvider.objects.get().sender_mode == mode
 
 
 @pytest.mark.req("R450")

@@ -1,5 +1,6 @@
 """What goes over the wire, and what becomes of each answer: drafts sent by the services through a real server on loopback."""
 
+import ipaddress
 import re
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -9,6 +10,7 @@ import time_machine
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts import ks
 from messaging import links, tasks
 from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
 from messaging.services import composing, drafts, leases, sending
@@ -185,6 +187,34 @@ def test_a_configured_reply_address_is_used_in_each_mode(send_in_mode):
     for mode in EmailProvider.SenderMode.values:
         headers = send_in_mode(mode, reply_to_address="team@acme.test", reply_to_name="The team")[1]
         assert [line for line in headers if line.startswith("Reply-To")] == ["Reply-To: The team <team@acme.test>"]
+
+
+@pytest.mark.req("R450")
+def test_a_persons_mail_goes_as_settings_by_the_api_say(compose, client, acme, server, provider, settings):
+    settings.SMTP_ALLOWED_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
+    settings.SMTP_ALLOWED_PORTS = [server.port]
+    provider.delete()
+    acme.admin_secrets = ["a" * 32]
+    acme.save()
+    given = {
+        "host": "127.0.0.1", "port": server.port, "ssl": False, "starttls": False, "from": "videos@acme.test",
+        "fromDisplayName": "Acme", "replyTo": "team@acme.test", "replyToDisplayName": "The team",
+    }  # fmt: skip
+    bearer = f"Bearer {ks.start(acme, type=ks.SessionType.ADMIN, user_id='ops')}"
+    for bounces in ("", "bounces@acme.test"):
+        answer = client.post(
+            "/auth/realms/acme/mail/setup",
+            given | {"envelopeFrom": bounces},
+            content_type="application/json",
+            headers={"authorization": bearer},
+        )
+        assert answer.status_code == 200, answer.content
+        send(compose())
+        assert server.mails[-1].mail_from == (bounces or "videos@acme.test")
+        assert head(server.mails[-1]) == [
+            "From: Alice via Acme <videos@acme.test>",
+            "Reply-To: The team <team@acme.test>",
+        ]
 
 
 def test_who_is_the_service_is_not_named_twice(send_in_mode, alice):
