@@ -115,7 +115,8 @@ def _check_transport(request: HttpRequest) -> None:
 def _authorize(request: HttpRequest, tenant: str | None) -> tuple[Organization, Session]:
     """Return who calls. The session names the organization; host and path may only agree with it.
 
-    A tenant that does not exist, one that is not the session's, and a session that is not good look the same from outside.
+    A path that names nobody, a host or path of another organization, and a session that is not good look the same from
+    outside. (A host below the base domain that names nobody has no pages at all: the middleware answers 404.)
     """
     try:
         organization, session = auth.read_session(request)

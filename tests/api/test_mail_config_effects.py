@@ -1,9 +1,13 @@
 """What settings made by the API do: the mails that go through them, where they may lead, what is written down."""
 
 import ipaddress
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test import Client
 from django.urls import reverse
 
 from messaging.models import EmailProvider
@@ -103,6 +107,21 @@ def test_a_notification_goes_through_the_settings_and_without_them_says_why(deli
     head = mail.content.split(b"\r\n\r\n")[0].decode().split("\r\n")
     assert "From: From KC Test team <videos@acme.test>" in head
     assert "Reply-To: Receiver <answers@acme.test>" in head
+
+
+def test_two_first_calls_at_once_make_one_mail_server(transactional_db, call):
+    start = threading.Barrier(4)
+
+    def one(number):
+        try:
+            start.wait(10)
+            return call({**LEAST, "host": f"smtp{number}.relay.example"}, client=Client()).json()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(one, range(4))) == [OK] * 4
+    assert EmailProvider.objects.count() == 1
 
 
 def test_a_new_organization_begins_with_the_service_address_and_a_chosen_mode_stays(call):
