@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin_tools import TenantAdmin, own_organization, staff_user
+from accounts.models import User
 from messaging.admin.sending import cut, pill
 from messaging.models import EmailProvider
 from messaging.services import providers
@@ -74,7 +75,7 @@ class ProviderForm(forms.ModelForm):
             "envelope_from",
         ]
 
-    is_guarded = True  # get_form says otherwise for operators
+    actor: User  # set by get_form
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -101,7 +102,7 @@ class ProviderForm(forms.ModelForm):
         super()._post_clean()  # type: ignore[misc]  # the stubs leave it out; Django documents full_clean only
         if not self.errors:
             try:
-                providers.check(self.instance, is_guarded=self.is_guarded)
+                providers.check(self.instance, actor=self.actor)
             except ValidationError as err:
                 self.add_error(None, err)  # it names the fields itself
 
@@ -147,7 +148,7 @@ class EmailProviderAdmin(TenantAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         if own_organization(request) is not None:
             form.base_fields["organization"].required = True
-        form.is_guarded = not staff_user(request).is_operator  # type: ignore[attr-defined]
+        form.actor = staff_user(request)  # type: ignore[attr-defined]
         return form
 
     @admin.display(description=_("name"))

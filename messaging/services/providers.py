@@ -61,15 +61,17 @@ def transport_for(provider: EmailProvider) -> SmtpTransport:
     return SmtpTransport(provider, is_guarded=provider.is_guarded)
 
 
-def check(provider: EmailProvider, *, is_guarded: bool) -> None:
-    """Raise ValidationError for settings that cannot work or must not be used, in whatever way they came.
+def is_guarded(actor: User | None, session: Session | None) -> bool:
+    """Say whether who saves may only name servers that the operator lets an organization's people and programs reach."""
+    return session is not None or (actor is not None and not actor.is_operator)
 
-    `is_guarded`: the server must also stand where the operator lets an organization's people reach.
-    """
+
+def check(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> None:
+    """Raise ValidationError for settings that cannot work or that this person or program must not save."""
     if not HOST.fullmatch(provider.host):
         raise ValidationError({"host": _("Write the name of a mail server, like smtp.example.org, or an IP address.")})
     check_security(provider)
-    if is_guarded:
+    if is_guarded(actor, session):
         check_reach(provider)
     for column in ("from_name", "reply_to_name"):
         try:
@@ -153,9 +155,9 @@ def save_smtp(
 
 def save(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> EmailProvider:
     """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError."""
-    provider.is_guarded = session is not None or (actor is not None and not actor.is_operator)
+    provider.is_guarded = is_guarded(actor, session)
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
-    check(provider, is_guarded=provider.is_guarded)
+    check(provider, actor=actor, session=session)
     provider.full_clean(exclude=["organization", "password"])
     with transaction.atomic():
         provider.save()
