@@ -267,6 +267,8 @@ CSRF_TRUSTED_ORIGINS = [PITCH_BASE_URL] if PITCH_BASE_URL.startswith("https://")
 if PITCH_BASE_DOMAIN:
     CSRF_TRUSTED_ORIGINS.append(f"https://*.{PITCH_BASE_DOMAIN}")
 SECURE_SSL_REDIRECT = not DEMO
+# A program is told that plain http fails (R429): one that followed would send its session in the clear each time.
+SECURE_REDIRECT_EXEMPT = [r"^digitanium/", r"^auth/realms/"]
 SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEMO
 SECURE_HSTS_PRELOAD = not DEMO

@@ -74,6 +74,8 @@ EXPECTED = {
     "account_reset_password_done": PUBLIC,
     "account_reset_password_from_key": dict.fromkeys(MEMBERS, OK),
     "account_reset_password_from_key_done": PUBLIC,
+    "api:mail-config": dict.fromkeys(MEMBERS, 405),  # tests/api has the calls; a cookie authorizes none
+    "api:mail-setup": dict.fromkeys(MEMBERS, 405),
     "mailbox:mail-list": PUBLIC,  # demo mode only
     "mailbox:mail-clear": dict.fromkeys(MEMBERS, 405),
     "mailbox:mail-detail": dict.fromkeys(MEMBERS, 404),
@@ -156,6 +158,7 @@ def path_of(name, world):
         "accounts:brand-logo": [world["brand"]],
         "accounts:user-photo": [world["photo"]],
         "account_reset_password_from_key": ["1", "set-password"],
+        "api:mail-setup": ["acme"],
         "mailbox:mail-detail": ["none"],
         "mailbox:mail-html": ["none"],
     }

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import trustme
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
@@ -342,11 +343,12 @@ class TestConfigureSmtp:
     def test_an_operator_sets_and_replaces(self, acme, capsys, monkeypatch, tmp_path, signed_in, ada):
         monkeypatch.setenv("SMTP_PASSWORD", "canary-password")
         authority = tmp_path / "ca.pem"
-        authority.write_text("-----BEGIN CERTIFICATE-----\n")
+        authority.write_bytes(trustme.CA().cert_pem.bytes())
         said = self.configure(
             capsys, user="pitch", password_env="SMTP_PASSWORD", ca_file=str(authority), from_address="pitch@acme.test"
         )
         assert (said["host"], said["port"], said["password"]) == ("smtp.acme.test", 587, True)
+        assert EmailProvider.objects.get().ca_bundle == authority.read_text()
         assert "canary" not in json.dumps(said)
         self.configure(capsys, host="mail.acme.test", port=465, security="ssl")
         provider = EmailProvider.objects.get()
@@ -372,6 +374,25 @@ class TestConfigureSmtp:
             self.configure(capsys, organization="nobody")
         with pytest.raises(CommandError, match="NOT_SET is empty"):
             self.configure(capsys, password_env="NOT_SET")
+
+    def test_a_sender_mode_is_set_and_what_it_lacks_is_said(self, acme, capsys, alice):
+        with pytest.raises(CommandError, match="needs the default sender address"):
+            self.configure(capsys, sender_mode="on-behalf")
+        said = self.configure(capsys, sender_mode="on-behalf", from_address="pitch@acme.test")
+        assert said["senderMode"] == EmailProvider.objects.get().sender_mode == "on-behalf"
+        call_command("configure_smtp", organization="acme", host="x.example", port=587, security="starttls")
+        out, err = capsys.readouterr()
+        assert json.loads(out)["senderMode"] == "send-as"
+        assert "acme.test, which is not among the verified domains" in err
+
+    def test_what_cannot_work_is_refused(self, acme, capsys, tmp_path):
+        (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+        with pytest.raises(CommandError, match="not the certificate of an authority"):
+            self.configure(capsys, ca_file=str(tmp_path / "ca.pem"))
+        with pytest.raises(CommandError, match="the name of a mail server"):
+            self.configure(capsys, host="smtp.acme.test:587")
+        assert not EmailProvider.objects.exists()
+        self.configure(capsys, host="10.1.2.3", port=2500)  # the operator may name any
 
 
 def client_text(answer):

@@ -83,7 +83,6 @@ def answering(phase, reply):
         ("dot", "354 what", Outcome.IN_DOUBT, False),
     ],
 )
-@pytest.mark.req("R375", "R387")
 def test_what_an_answer_means_for_the_address(transport, phase, reply, outcome, hard):
     with ScriptedServer(answering(phase, reply)) as server:
         sender = transport(server)

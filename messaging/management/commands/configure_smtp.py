@@ -29,7 +29,12 @@ class Command(BaseCommand):
         parser.add_argument("--reply-to", default="")
         parser.add_argument("--reply-to-name", default="")
         parser.add_argument("--envelope-from", default="", help="address for bounces (MAIL FROM)")
-        parser.add_argument("--always-default-sender", action="store_true")
+        parser.add_argument(
+            "--sender-mode",
+            choices=EmailProvider.SenderMode.values,
+            default=EmailProvider.SenderMode.SEND_AS.value,
+            help="whose address people's mails come from; on-behalf and service need --from (docs/sending.md)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         organization = Organization.objects.filter(slug=options["organization"]).first()
@@ -62,10 +67,12 @@ class Command(BaseCommand):
                 reply_to_address=options["reply_to"],
                 reply_to_name=options["reply_to_name"],
                 envelope_from=options["envelope_from"],
-                uses_default_sender=options["always_default_sender"],
+                sender_mode=options["sender_mode"],
             )
         except ValidationError as err:
             raise CommandError(" ".join(err.messages)) from err
+        for doubt in providers.doubts(provider):
+            self.stderr.write(self.style.WARNING(doubt))
         self.stdout.write(
             json.dumps(
                 {
@@ -74,6 +81,7 @@ class Command(BaseCommand):
                     "host": provider.host,
                     "port": provider.port,
                     "security": provider.security,
+                    "senderMode": provider.sender_mode,
                     "password": bool(provider.password),
                 }
             )
