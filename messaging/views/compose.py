@@ -56,6 +56,7 @@ def fields_from_json(data: dict[str, Any]) -> DraftFields:
         raise ValueError("version")
     return DraftFields(
         version=version,
+        save_id=str(data.get("save_id", "")),
         to=rows_from_json(data.get("to")),
         bcc=rows_from_json(data.get("bcc")),
         subject=str(data.get("subject", "")),

@@ -12,6 +12,9 @@ const preWords = form.querySelector("[data-pre-words]");
 const source = form.querySelector("[data-editor-source]");
 const fields = {};
 const SAVE_AFTER = 600;
+// Not randomUUID, which exists on https only.
+const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+let saves = 0;
 let version = state.version;
 let dirty = false;
 let saving = null;
@@ -30,6 +33,8 @@ const rows = (kind) => fields[kind].rows.map(({ name, address }) => ({ name, add
 function draft() {
   return {
     version,
+    // Should the answer get lost, the server knows by it that the save it holds is one of this page.
+    save_id: `${pageId}.${++saves}`,
     to: rows("to"),
     bcc: rows("bcc"),
     subject: form.elements.subject.value,

@@ -139,6 +139,33 @@ def test_what_is_typed_survives_a_reload(compose, draft):
     expect(compose.get_by_role("textbox", name="Message").locator("strong")).to_have_text("bold")
 
 
+def lose_one_answer(page, path):
+    """Let the next request to `path` reach the server, and its answer get lost; returns the list of what was lost."""
+    lost = []
+
+    def handle(route):
+        if lost:
+            return route.continue_()
+        lost.append(route.request.post_data)
+        route.fetch()
+        return route.abort()
+
+    page.route(f"**{path}", handle)
+    return lost
+
+
+def test_what_is_typed_after_a_lost_answer_is_saved(compose, draft):
+    lost = lose_one_answer(compose, "/draft")
+    subject = compose.get_by_role("textbox", name="Subject")
+    subject.fill("First words")
+    expect(compose.locator("[data-status]")).to_contain_text("no connection")
+    assert len(lost) == 1
+    subject.fill("First words and more")
+    expect(compose.locator("[data-status]")).to_contain_text("Draft saved")
+    draft.refresh_from_db()
+    assert draft.subject == "First words and more"
+
+
 def test_a_tab_that_is_behind_is_told_and_sends_nothing(compose, draft, alice):
     save(draft, subject="Other tab")
     compose.get_by_role("textbox", name="Subject").fill("This tab")

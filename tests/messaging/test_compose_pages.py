@@ -125,12 +125,45 @@ class TestSaving:
         draft.refresh_from_db()
         assert draft.subject == "One"
 
-    def test_an_answer_that_was_lost_is_no_conflict(self, signed_in, alice, draft):
+    def post_save(self, client, draft, number, subject, page="a" * 32, version=0):
+        fields = {
+            "version": version,
+            "save_id": f"{page}.{number}",
+            "subject": subject,
+            "to": people(1),
+            "bcc": [],
+            "video": draft.video.code,
+        }
+        answer = client.post(f"/messages/{draft.code}/draft", json.dumps(fields), content_type="application/json")
+        draft.refresh_from_db()
+        return answer
+
+    def test_an_answer_that_was_lost_is_no_conflict_whatever_was_typed_since(self, signed_in, alice, draft):
         client = signed_in(alice)
-        fields = {"version": 0, "subject": "One", "to": people(1), "bcc": [], "video": draft.video.code}
-        for _twice in range(2):
-            answer = client.post(f"/messages/{draft.code}/draft", json.dumps(fields), content_type="application/json")
-            assert (answer.status_code, answer.json()["version"]) == (200, 1)
+        for number, subject in enumerate(["One", "One", "One and two"], 1):
+            answer = self.post_save(client, draft, number, subject)
+            assert (answer.status_code, answer.json()["version"], draft.subject) == (200, number, subject)
+
+    def test_a_save_that_arrives_late_undoes_nothing(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        self.post_save(client, draft, 2, "Newer")
+        assert self.post_save(client, draft, 1, "Older").status_code == 409
+        assert draft.subject == "Newer"
+
+    @pytest.mark.parametrize("page", ["b" * 32, "", "A" * 32, "a" * 31])
+    def test_another_page_is_still_told(self, signed_in, alice, draft, page):
+        client = signed_in(alice)
+        self.post_save(client, draft, 1, "One", page=page)
+        assert self.post_save(client, draft, 2, "Two").status_code == 409
+        assert draft.subject == "One"
+
+    def test_a_new_take_is_a_change_from_elsewhere(self, signed_in, alice, acme, draft):
+        client = signed_in(alice)
+        self.post_save(client, draft, 1, "One")
+        other = Video.objects.create(organization=acme, owner=alice)
+        client.post("/messages/new", {"video": other.code, "message": draft.code})
+        assert self.post_save(client, draft, 2, "Two", version=1).status_code == 409
+        assert draft.video == other
 
     def test_send_of_another_version_sends_nothing(self, signed_in, alice, draft):
         client = signed_in(alice)
