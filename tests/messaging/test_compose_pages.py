@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -326,11 +327,54 @@ class TestPages:
         ("<a@X.EXAMPLE>,,;", [("", "a@x.example")]),
         ('"ceo@bank.example" <a@x.example>', [("", "a@x.example")]),
         ("Größe <ü@bücher.example>", [("Größe", "ü@xn--bcher-kva.example")]),
+        ("Anna <a@x.example> Ben <b@x.example>", [("Anna", "a@x.example"), ("Ben", "b@x.example")]),
+        ("<a@x.example><b@x.example>", [("", "a@x.example"), ("", "b@x.example")]),
+        (
+            "Anna <a@x.example> b@x.example c@x.example",
+            [("Anna", "a@x.example"), ("", "b@x.example"), ("", "c@x.example")],
+        ),
+        ("Torvald, Anna <a@x.example> Ben <b@x.example>", [("Torvald, Anna", "a@x.example"), ("Ben", "b@x.example")]),
+        ('"A > <B>" <a@x.example> "Ben" <b@x.example>', [("A > <B>", "a@x.example"), ("Ben", "b@x.example")]),
+        ("a@x.example <A@x.example>", [("a@x.example", "A@x.example")]),
+        ("'a@x.example' <mailto:a@x.example>", [("a@x.example", "a@x.example")]),
         ("", []),
     ],
 )
-def test_lists_as_people_paste_them(text, expected):
-    assert [(row.name, row.address) for row in recipients.parse(text)] == expected
+def test_lists_as_people_paste_them(signed_in, alice, text, expected):
+    answer = signed_in(alice).post("/recipients/parse", json.dumps({"text": text}), content_type="application/json")
+    assert [(row["name"], row["address"]) for row in answer.json()["recipients"]] == expected
+    assert not any(row["problem"] for row in answer.json()["recipients"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a@x.example <b@x.example>",
+        "a@x.example Ben <b@x.example>",
+        "Anna, a@x.example <b@x.example>",
+        "Anna <a@x.example> (Acme)",
+        "Ben <Ben <b@x.example>",
+        "a@x.example> <b@x.example>",
+    ],
+)
+def test_nobody_is_left_out_of_a_list_that_can_be_read_in_two_ways(signed_in, alice, draft, text):
+    client = signed_in(alice)
+    answer = client.post("/recipients/parse", json.dumps({"text": text}), content_type="application/json")
+    rows = answer.json()["recipients"]
+    assert any(row["problem"] for row in rows)
+    kept = " ".join(f"{row['name']} {row['address']}" for row in rows)
+    assert set(re.findall(r"\w+@x", text)) == set(re.findall(r"\w+@x", kept))
+    # Also after a reload, and when it is sent, it is what it was.
+    save(client, draft, to=rows)
+    client.post(f"/messages/{draft.code}/send")
+    assert not Delivery.objects.exists()
+
+
+def test_a_list_without_end_is_read_at_once(signed_in, alice):
+    for text in ("<" * 20_000, "a" * 20_000, '"' * 19_999, "<a@x.example>" * 1_500, 'a"' * 9_999):
+        started = time.perf_counter()
+        recipients.parse(text)
+        assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize(
