@@ -218,6 +218,31 @@ class TestSaving:
         assert draft.video is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Retake"),
+        ({"state": "failed", "error": "No picture in it."}, "Record again"),
+        ({"deleted_at": "2026-01-01T00:00Z"}, "Record a video"),
+    ],
+)
+def test_a_new_take_comes_back_to_this_draft(signed_in, alice, draft, changes, words):
+    client = signed_in(alice)
+    save(client, draft, subject="Long thoughts", to=people(1))
+    Video.objects.update(**changes)
+    page = client.get(f"/messages/{draft.code}/edit").content.decode()
+    (way,) = re.findall(r'<a[^>]*href="([^"]*/record/[^"]*)"[^>]*>(?:(?!</a>).)*' + words, page, re.S)
+    recorder = client.get(way).content.decode()
+    assert f'data-message="{draft.code}"' in recorder
+    take = Video.objects.create(organization=draft.organization, owner=alice)
+    assert (
+        client.post("/messages/new", {"video": take.code, "message": draft.code})["Location"]
+        == f"/messages/{draft.code}/edit"
+    )
+    draft.refresh_from_db()
+    assert (draft.video, draft.subject, len(draft.draft["to"])) == (take, "Long thoughts", 1)
+
+
 def test_without_scripts_a_form_is_enough(signed_in, alice, video, acme):
     EmailProvider.objects.create(organization=acme, host="mail.example", port=587)
     client = signed_in(alice)
