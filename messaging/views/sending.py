@@ -81,10 +81,15 @@ def message_detail(request: HttpRequest, code: str) -> HttpResponse:
 def message_rows(request: HttpRequest, code: str) -> HttpResponse:
     """Answer the rows as they are now; 204 when nothing changed since `seen` (htmx leaves page and focus alone then)."""
     message = own_message(request, code)
-    context = context_of(message)
-    if request.GET.get("seen") == context["seen"]:
-        return HttpResponse(status=204)
-    html = render_to_string("messaging/_rows.html", context, request)
+    if message.status == Message.Status.DRAFT:  # taken back in another tab
+        context: dict[str, object] = {"message": message}
+        html = render_to_string("messaging/_rows_over.html", context, request)
+    else:
+        context = context_of(message)
+        if request.GET.get("seen") == context["seen"]:
+            return HttpResponse(status=204)
+        html = render_to_string("messaging/_rows.html", context, request)
+    html += render_to_string("messaging/_about.html", {**context, "is_swapped": True}, request)
     return HttpResponse(html, headers={"Cache-Control": "no-store"})
 
 

@@ -207,6 +207,49 @@ def test_copy_for_outlook_puts_picture_and_link_on_the_clipboard(page, live_serv
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('http://pitch.test/v/')")
 
 
+@pytest.fixture
+def just_sent(page, live_server, draft):
+    """The page of a message that alice sent a moment ago."""
+    save(draft, subject="Hello")
+    message = composing.send(draft)
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{message.code}/")
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    return page
+
+
+def test_undo_in_another_tab_is_said(just_sent):
+    other = just_sent.context.new_page()
+    other.goto(just_sent.url)
+    other.get_by_role("button", name="Undo").click()
+    expect(just_sent.get_by_role("alert")).to_contain_text("it is a draft again")
+    expect(just_sent.get_by_text("Nothing was sent.")).to_be_visible()
+    expect(just_sent.get_by_role("button", name="Undo")).to_have_count(0)
+    just_sent.get_by_role("link", name="Go on writing").click()
+    just_sent.wait_for_url("**/edit")
+
+
+def test_a_page_that_is_signed_out_says_so_and_asks_no_more(just_sent):
+    just_sent.clock.install()
+    just_sent.reload()
+    with just_sent.expect_response(lambda r: "/rows" in r.url and r.status == 401):
+        just_sent.context.clear_cookies()
+    expect(just_sent.get_by_role("alert")).to_contain_text("You are signed out")
+    asked = []
+    just_sent.on("request", lambda request: asked.append(request.url))
+    just_sent.clock.run_for(12_000)  # longer than its questions are ever apart
+    assert not [url for url in asked if "/rows" in url]
+    just_sent.get_by_role("link", name="Sign in").click()
+    just_sent.wait_for_url(re.compile(r"/accounts/login/\?next="))
+
+
+def test_a_lost_connection_is_said_until_it_is_back(just_sent):
+    just_sent.context.set_offline(True)
+    expect(just_sent.get_by_role("alert")).to_contain_text("No connection")
+    just_sent.context.set_offline(False)
+    expect(just_sent.get_by_text("No connection")).to_be_hidden()
+
+
 def test_a_refused_address_and_a_first_play_appear_by_themselves(page, live_server, draft):
     drafts.save(
         draft,
