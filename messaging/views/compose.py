@@ -2,11 +2,13 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.translation import gettext as _
@@ -90,12 +92,16 @@ def message_edit(request: HttpRequest, code: str) -> HttpResponse:
     message = own_message(request, code)
     if message.status != Message.Status.DRAFT:
         return redirect("messaging:message-detail", code)
-    return edit_page(request, message)
+    problems = []
+    if "refused" in request.GET:  # Send came back: say all that still stands against it
+        try:
+            composing.check(message, by_hand=request.GET["refused"] == "links")
+        except composing.CannotSend as err:
+            problems = err.sentences
+    return edit_page(request, message, problems)
 
 
-def edit_page(
-    request: HttpRequest, message: Message, problems: list[str] | None = None, status: int = 200
-) -> HttpResponse:
+def edit_page(request: HttpRequest, message: Message, problems: list[str]) -> HttpResponse:
     """Render the compose page, with what stands against sending if it was tried."""
     user = member(request)
     domains = recipients.known_domains(user)
@@ -118,7 +124,7 @@ def edit_page(
         "to_chips": chips["to"],
         "bcc_chips": chips["bcc"],
         "signature": signature,
-        "problems": problems or [],
+        "problems": problems,
         "limit": limits.MAX_RECIPIENTS,
         "state": {
             "version": message.draft_version,
@@ -127,7 +133,7 @@ def edit_page(
             "limit": limits.MAX_RECIPIENTS,
         },
     }
-    return render(request, "messaging/compose.html", context, status=status)
+    return render(request, "messaging/compose.html", context)
 
 
 @member_required
@@ -197,7 +203,10 @@ def preflight_words(count: int) -> str:
 @member_required
 @require_POST
 def message_send(request: HttpRequest, code: str) -> HttpResponse:
-    """Send: the form as it is on the page is saved first, so nothing typed is lost whatever happens."""
+    """Send: the form as it is on the page is saved first, so nothing typed is lost whatever happens.
+
+    What cannot be sent goes back to the compose page, which says why; a reload there posts nothing again.
+    """
     message = own_message(request, code)
     if message.status != Message.Status.DRAFT:
         return redirect("messaging:message-detail", code)
@@ -213,8 +222,9 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
         if "subject" in request.POST:
             message = drafts.save(message, fields_from_form(request, message))
         composing.make_links(message) if by_hand else composing.send(message)
-    except composing.CannotSend as err:
-        return edit_page(request, message, err.sentences, status=422)
+    except composing.CannotSend:
+        query = urlencode({"refused": "links" if by_hand else "mail"})
+        return redirect(f"{reverse('messaging:message-edit', args=[code])}?{query}")
     except (drafts.NotADraft, drafts.StaleDraft) as err:
         messages.error(request, str(err))
     return redirect("messaging:message-detail", code)

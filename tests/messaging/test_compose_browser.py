@@ -185,6 +185,25 @@ def test_the_preview_shows_the_mail_and_the_page_as_one_of_them(compose):
     expect(frame.get_by_role("heading", name="Hi Anna")).to_be_visible()
 
 
+def test_after_a_refused_send_another_video_can_be_chosen(page, live_server, draft, video, alice, acme):
+    draft.video = None
+    draft.save()
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    page.get_by_role("textbox", name="Subject").fill("Hello")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no video in this message yet")
+    page.get_by_text("Choose another video").click()
+    page.get_by_role("button", name=re.compile("Two answers")).click()
+    expect(page.locator("[data-take] video")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Nobody is named yet")
+    expect(page.get_by_role("alert")).not_to_contain_text("There is no video")
+    expect(page.get_by_text("changed in another tab")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("textbox", name="Subject")).to_have_value("Hello")
+    expect(page.get_by_text("changed in another tab")).to_have_count(0)
+
+
 @pytest.fixture
 def by_hand(draft):
     """A message whose links alice wants to mail herself."""
