@@ -12,14 +12,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import member, member_required
 from messaging import limits
-from messaging.access import own_draft, own_message
+from messaging.access import own_draft, own_message, own_test
 from messaging.models import Message
-from messaging.services import composing, drafts, recipients
+from messaging.services import composing, drafts, recipients, summaries
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
 from templates_app.services import signatures
@@ -240,7 +241,17 @@ def message_test(request: HttpRequest, code: str) -> JsonResponse:
     if cache.incr(key) > TESTS_PER_MINUTE:
         return JsonResponse({"error": _("That were many tests. Wait a minute before the next one.")}, status=429)
     try:
-        composing.send_test(own_draft(request, code), user)
+        delivery = composing.send_test(own_draft(request, code), user)
     except composing.CannotSend as err:
         return JsonResponse({"error": " ".join(err.sentences)}, status=422)
-    return JsonResponse({"said": _("A test is on its way to %(address)s.") % {"address": user.email}})
+    said = _("A test is on its way to %(address)s.") % {"address": user.email}
+    return JsonResponse({"said": said, "state_url": reverse("messaging:test-state", args=[delivery.code])})
+
+
+@member_required
+@never_cache
+@require_safe
+def test_state(request: HttpRequest, code: str) -> JsonResponse:
+    """Tell the compose page what became of a test mail."""
+    fate = summaries.fate_of_test(own_test(request, code))
+    return JsonResponse({"ended": fate.ended, "good": fate.is_good, "said": fate.said})

@@ -174,6 +174,31 @@ form.addEventListener("click", async (event) => {
 
 // ---- Test mail, sending -------------------------------------------------------------------------------------------------
 const test = document.querySelector("[data-test]");
+const fate = document.querySelector("[data-fate]");
+const TEST_OFTEN = 30; // questions, one a second; after that one in ten seconds
+let watched = 0;
+
+/** Ask what became of a test mail until it has ended; a refusal stays on the page, good news is a toast. */
+async function watchTest(url) {
+  const mine = ++watched; // the next test ends the watch over this one
+  let said = "";
+  fate.hidden = true;
+  for (let asked = 1; mine === watched; asked++) {
+    await new Promise((go) => setTimeout(go, asked < TEST_OFTEN ? 1000 : 10_000));
+    const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (!answer || answer.status >= 500) continue; // no connection: asked again
+    if (!answer.ok || mine !== watched) return; // signed out, which saving says too
+    const body = await answer.json();
+    if (body.said !== said) {
+      said = body.said;
+      fate.hidden = body.good || !said;
+      if (body.good && said) toast(said);
+      else fate.querySelector("[data-fate-words]").textContent = said;
+    }
+    if (body.ended) return;
+  }
+}
+
 test.addEventListener("click", async () => {
   test.disabled = true;
   try {
@@ -181,6 +206,7 @@ test.addEventListener("click", async () => {
     if (dirty) throw new Error("not saved");
     const { body } = await postJson(test.dataset.testUrl, {});
     toast(body?.said ?? body?.error ?? words.failed);
+    if (body?.state_url) watchTest(body.state_url);
   } catch {
     toast(words.failed);
   }

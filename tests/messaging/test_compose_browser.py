@@ -7,7 +7,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from accounts.models import Person
-from messaging.models import EmailProvider, Message
+from messaging.models import Delivery, EmailProvider, Message
 from messaging.services import composing, drafts, sending
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
@@ -202,6 +202,32 @@ def test_after_a_refused_send_another_video_can_be_chosen(page, live_server, dra
     page.reload()
     expect(page.get_by_role("textbox", name="Subject")).to_have_value("Hello")
     expect(page.get_by_text("changed in another tab")).to_have_count(0)
+
+
+@pytest.fixture
+def mail_to_self(compose):
+    """A test mail, sent from the compose page to alice herself."""
+    compose.get_by_role("button", name="Send me a test").click()
+    expect(compose.get_by_text("A test is on its way to alice@acme.test.")).to_be_visible()
+    return Delivery.objects.get(message__is_test=True)
+
+
+def test_a_refused_test_mail_is_told_with_the_words_of_the_server(compose, mail_to_self):
+    waits = {"state": "deferred", "reply_code": 450, "reply_text": "4.2.0 greylisted"}
+    Delivery.objects.filter(pk=mail_to_self.pk).update(**waits)
+    expect(compose.get_by_role("alert")).to_contain_text(
+        "does not take the test to alice@acme.test yet: “450 4.2.0 greylisted”"
+    )
+    Delivery.objects.filter(pk=mail_to_self.pk).update(
+        state="bounced", reply_code=550, reply_text="5.7.1 <b>not you</b>"
+    )
+    expect(compose.get_by_role("alert")).to_contain_text("was not sent: “550 5.7.1 <b>not you</b>”")
+
+
+def test_a_test_mail_that_is_out_is_told_too(compose, mail_to_self):
+    Delivery.objects.filter(pk=mail_to_self.pk).update(state="accepted")
+    expect(compose.get_by_text("The test to alice@acme.test was accepted by the mail server.")).to_be_visible()
+    expect(compose.get_by_role("alert")).to_have_count(0)
 
 
 @pytest.fixture

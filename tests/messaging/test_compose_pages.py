@@ -251,6 +251,46 @@ def test_a_new_take_comes_back_to_this_draft(signed_in, alice, draft, changes, w
     assert (draft.video, draft.subject, len(draft.draft["to"])) == (take, "Long thoughts", 1)
 
 
+class TestTestMail:
+    def state(self, client, **changes):
+        Delivery.objects.update(**changes)
+        return client.get(f"/tests/{Delivery.objects.get().code}", HTTP_ACCEPT="application/json")
+
+    @pytest.mark.parametrize(
+        ("changes", "ended", "words"),
+        [
+            ({}, False, ""),
+            ({"state": "accepted", "reply_code": 250, "reply_text": "ok"}, True, "was accepted by the mail server."),
+            ({"state": "dropped", "reply_code": 552, "reply_text": "too big"}, True, "was not sent: “552 too big”"),
+            ({"state": "error", "error_description": "Given up."}, True, "was not sent: Given up."),
+            ({"state": "in_doubt", "error_description": "It may have arrived."}, True, "It may have arrived."),
+        ],
+    )
+    def test_what_became_of_it_is_told(self, signed_in, alice, draft, changes, ended, words):
+        client = signed_in(alice)
+        url = client.post(f"/messages/{draft.code}/test").json()["state_url"]
+        answer = self.state(client, **changes)
+        assert url == answer.wsgi_request.path
+        assert answer.json()["ended"] is ended
+        assert answer.json()["said"].endswith(words)
+
+    def test_a_stopped_mail_server_is_told(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        client.post(f"/messages/{draft.code}/test")
+        EmailProvider.objects.update(stopped_at=timezone.now(), stopped_reason="The password is wrong.")
+        said = self.state(client).json()
+        assert said["said"] == "The test to alice@acme.test waits for your mail server: The password is wrong."
+        assert (said["ended"], said["good"]) == (False, False)
+
+    def test_nobody_else_is_told(self, signed_in, alice, bob, draft):
+        signed_in(alice).post(f"/messages/{draft.code}/test")
+        assert self.state(signed_in(bob)).status_code == 404
+        client = signed_in(alice)
+        assert self.state(client, state="bounced").status_code == 200
+        Message.objects.filter(is_test=True).update(is_test=False)
+        assert self.state(client).status_code == 404
+
+
 def test_without_scripts_a_form_is_enough(signed_in, alice, video, acme):
     EmailProvider.objects.create(organization=acme, host="mail.example", port=587)
     client = signed_in(alice)
