@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -356,6 +357,44 @@ class TestPages:
         after = client.get(f"/messages/{message.code}/rows?seen={seen}")
         assert after.status_code == 200
         assert "550 5.1.1 &lt;b&gt;gone&lt;/b&gt;" in after.content.decode()
+
+    def waiting(self, client, draft, **changes):
+        """Return the page of a message to Anna, who got it and watched, and Ben, whose mail waits like `changes` say."""
+        message = self.sent(
+            draft, [ParsedAddress("Anna", "anna@torvald.example"), ParsedAddress("Ben", "ben@x.example")]
+        )
+        Message.objects.filter(pk=message.pk).update(send_after=timezone.now())
+        Delivery.objects.update(next_at=timezone.now())
+        Delivery.objects.filter(name="Anna").update(state="accepted", played_at=timezone.now())
+        Delivery.objects.filter(name="Ben").update(**changes)
+        return client.get(f"/messages/{message.code}/").content.decode()
+
+    def test_one_mail_that_waits_hides_nothing(self, signed_in, alice, draft):
+        client = signed_in(alice)
+        later = timezone.now() + timedelta(hours=1)
+        for changes in ({"state": "deferred", "next_at": later}, {"state": "queued", "next_at": later}):
+            page = self.waiting(client, draft, **changes)
+            assert "1 of 2 people watched" in page
+            assert "One mail still waits." in page
+            assert "Stop the rest" in page
+            assert re.findall(r'(?s)data-copy-link.*?class="vh">, (\w+)<', page) == ["Anna", "Ben"]
+            assert "every 1s" not in page
+            Delivery.objects.all().delete()
+        EmailProvider.objects.update(stopped_at=timezone.now(), stopped_reason="The password is wrong.")
+        page = self.waiting(client, draft, state="queued")
+        assert "1 of 2 people watched" in page
+        assert "every 1s" not in page
+
+    def test_while_mails_go_out_the_page_asks_often(self, signed_in, alice, draft):
+        page = self.waiting(signed_in(alice), draft, state="queued")
+        assert "every 1s" in page
+        assert "1 of 2 people watched" in page
+        assert re.findall(r'(?s)data-copy-link.*?class="vh">, (\w+)<', page) == ["Anna"]
+
+    def test_before_anything_has_left_no_link_can_be_copied(self, signed_in, alice, draft):
+        message = self.sent(draft, [ParsedAddress("Anna", "anna@torvald.example")])
+        Delivery.objects.update(state="deferred")
+        assert "data-copy-link" not in signed_in(alice).get(f"/messages/{message.code}/").content.decode()
 
     def test_drafts_can_be_deleted_and_sent_ones_used_again(self, signed_in, alice, draft):
         client = signed_in(alice)
