@@ -51,7 +51,11 @@ function tellStale(words, { canSignIn = false, forGood = false } = {}) {
   isOver = forGood;
 }
 
-page.addEventListener("htmx:beforeRequest", (event) => isOver && event.preventDefault());
+// A page that nobody looks at does not ask.
+page.addEventListener("htmx:beforeRequest", (event) => (isOver || document.hidden) && event.preventDefault());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) page.querySelector("[data-rows]")?.dispatchEvent(new CustomEvent("rows:again"));
+});
 page.addEventListener("htmx:afterRequest", (event) => {
   const code = event.detail.xhr.status;
   if (event.detail.successful) stale.hidden = true;

@@ -1,6 +1,7 @@
 """Compose and the message page in a real browser: chips, saving while typing, copying."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -315,4 +316,24 @@ def test_a_refused_address_and_a_first_play_appear_by_themselves(page, live_serv
     expect(page.get_by_text("Bounced")).to_be_visible()
     delivery.played_at = timezone.now()
     delivery.save()
-    expect(page.get_by_text("Anna watched")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Anna watched")).to_be_visible(timeout=4_000)
+
+
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_page_nobody_looks_at_asks_nothing_and_knows_at_once_when_it_is_seen(page, live_server, by_hand):
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.clock.install()
+    page.goto(f"{live_server.url}/messages/{by_hand.code}/")
+    asked = []
+    page.on("request", lambda request: "/rows" in request.url and asked.append(request.url))
+    page.evaluate(HIDE, True)
+    page.clock.run_for(12_000)
+    assert not asked
+    page.clock.pause_at(timezone.now() + timedelta(hours=1))
+    with page.expect_request(lambda request: "/rows" in request.url):
+        page.evaluate(HIDE, False)
