@@ -116,6 +116,18 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 // ---- Preview --------------------------------------------------------------------------------------------------------
 const frame = form.querySelector("[data-frame]");
 const people = form.querySelector("[data-as]");
+const sheet = frame.parentElement;
+const DESKTOP = 1100; // as wide as a mail program's window or a browser's on a desktop; the same in writing.css
+
+// On a phone a desktop would be too small to read: one may still choose it.
+if (matchMedia("(max-width: 56rem)").matches) document.getElementById("v-phone").checked = true;
+
+/** How much a desktop must shrink to fit here. */
+function fit() {
+  sheet.style.setProperty("--fit", String(Math.min(1, sheet.clientWidth / DESKTOP) || 1));
+}
+
+new ResizeObserver(fit).observe(sheet);
 
 function drawPeople() {
   const chosen = people.value;
@@ -129,7 +141,8 @@ function refreshPreview() {
   const what = form.elements.what.value;
   const name = people.value.includes("@") ? "" : people.value;
   frame.src = `${what === "mail" ? form.dataset.mailUrl : form.dataset.landingUrl}?as=${encodeURIComponent(name)}&v=${version}`;
-  frame.parentElement.classList.toggle("sheet--phone", form.elements.dev.value === "phone");
+  sheet.classList.toggle("sheet--phone", form.elements.dev.value === "phone");
+  sheet.classList.toggle("sheet--desktop", form.elements.dev.value === "desktop");
 }
 
 form.querySelector("[data-preview]").addEventListener("change", refreshPreview);

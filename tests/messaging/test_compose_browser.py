@@ -205,6 +205,35 @@ def test_after_a_refused_send_another_video_can_be_chosen(page, live_server, dra
     expect(page.get_by_text("changed in another tab")).to_have_count(0)
 
 
+def test_the_desktop_preview_is_as_wide_as_a_desktop_and_fits(compose):
+    frame, sheet = compose.locator("[data-frame]"), compose.locator(".sheet")
+    inside = compose.frame_locator("[data-frame]").locator("html")
+    compose.get_by_text("Landing page", exact=True).click()
+    expect(compose.frame_locator("[data-frame]").get_by_role("heading").first).to_be_visible()
+    assert inside.evaluate("() => innerWidth") == 1100
+    for width in (1280, 1000, 900):
+        compose.set_viewport_size({"width": width, "height": 800})
+        expect(frame).to_have_js_property("offsetWidth", 1100)
+        compose.wait_for_function(
+            "() => Math.abs(document.querySelector('[data-frame]').getBoundingClientRect().width"
+            " - document.querySelector('.sheet').clientWidth) < 2"
+        )
+        drawn, box = frame.bounding_box(), sheet.bounding_box()
+        assert abs(drawn["height"] - box["height"]) < 4
+    compose.locator("#v-phone").check(force=True)
+    assert inside.evaluate("() => innerWidth") < 400
+
+
+def test_on_a_phone_the_preview_is_a_phone_first(compose):
+    compose.set_viewport_size({"width": 390, "height": 800})
+    compose.reload()
+    compose.get_by_text("Preview", exact=True).click()
+    expect(compose.locator("#v-phone")).to_be_checked()
+    compose.get_by_title("Desktop").click()
+    expect(compose.locator("[data-frame]")).to_have_js_property("offsetWidth", 1100)
+    assert compose.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
 @pytest.fixture
 def mail_to_self(compose):
     """A test mail, sent from the compose page to alice herself."""
