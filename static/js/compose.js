@@ -117,14 +117,16 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 const frame = form.querySelector("[data-frame]");
 const people = form.querySelector("[data-as]");
 const sheet = frame.parentElement;
-const DESKTOP = 1100; // as wide as a mail program's window or a browser's on a desktop; the same in writing.css
+const DESKTOP = { mail: 720, landing: 1100 }; // as wide as a mail is shown on a desktop, and a page
 
 // On a phone a desktop would be too small to read: one may still choose it.
 if (matchMedia("(max-width: 56rem)").matches) document.getElementById("v-phone").checked = true;
 
 /** How much a desktop must shrink to fit here. */
 function fit() {
-  sheet.style.setProperty("--fit", String(Math.min(1, sheet.clientWidth / DESKTOP) || 1));
+  const wide = DESKTOP[form.elements.what.value];
+  sheet.style.setProperty("--wide", `${wide}px`);
+  sheet.style.setProperty("--fit", String(Math.min(1, sheet.clientWidth / wide) || 1));
 }
 
 new ResizeObserver(fit).observe(sheet);
@@ -143,6 +145,7 @@ function refreshPreview() {
   frame.src = `${what === "mail" ? form.dataset.mailUrl : form.dataset.landingUrl}?as=${encodeURIComponent(name)}&v=${version}`;
   sheet.classList.toggle("sheet--phone", form.elements.dev.value === "phone");
   sheet.classList.toggle("sheet--desktop", form.elements.dev.value === "desktop");
+  fit();
 }
 
 form.querySelector("[data-preview]").addEventListener("change", refreshPreview);

@@ -208,8 +208,10 @@ def test_after_a_refused_send_another_video_can_be_chosen(page, live_server, dra
 def test_the_desktop_preview_is_as_wide_as_a_desktop_and_fits(compose):
     frame, sheet = compose.locator("[data-frame]"), compose.locator(".sheet")
     inside = compose.frame_locator("[data-frame]").locator("html")
+    expect(inside.get_by_role("link", name=re.compile("Watch the video"))).to_be_visible()
+    assert inside.evaluate("() => innerWidth") == 720  # its 600 px column has air
     compose.get_by_text("Landing page", exact=True).click()
-    expect(compose.frame_locator("[data-frame]").get_by_role("heading").first).to_be_visible()
+    expect(inside.get_by_role("heading").first).to_be_visible()
     assert inside.evaluate("() => innerWidth") == 1100
     for width in (1280, 1000, 900):
         compose.set_viewport_size({"width": width, "height": 800})
@@ -230,7 +232,7 @@ def test_on_a_phone_the_preview_is_a_phone_first(compose):
     compose.get_by_text("Preview", exact=True).click()
     expect(compose.locator("#v-phone")).to_be_checked()
     compose.get_by_title("Desktop").click()
-    expect(compose.locator("[data-frame]")).to_have_js_property("offsetWidth", 1100)
+    expect(compose.locator("[data-frame]")).to_have_js_property("offsetWidth", 720)
     assert compose.evaluate("() => document.documentElement.scrollWidth") <= 390
 
 
