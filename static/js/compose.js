@@ -152,30 +152,32 @@ form.querySelector("[data-preview]").addEventListener("change", refreshPreview);
 document.getElementById("mode-preview").addEventListener("change", () => save().then(refreshPreview));
 
 // ---- The video --------------------------------------------------------------------------------------------------------
-const take = form.querySelector("[data-take]");
+let take = form.querySelector("[data-take]");
+
+/** Show the take as the page would show it now: there is one place that knows its player, its tools and its troubles. */
+async function redrawTake() {
+  const answer = await fetch(form.dataset.editUrl);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("[data-take]");
+  if (!answer.ok || !fresh) throw new Error("no take");
+  take.replaceWith(fresh);
+  take = fresh;
+}
 
 async function askVideo() {
   const answer = await fetch(take.dataset.statusUrl, { headers: { Accept: "application/json" } });
   if (!answer.ok) return false;
   const video = await answer.json();
   if (video.state === take.dataset.state) return false;
-  if (video.state === "ready") {
-    const player = Object.assign(document.createElement("video"), { controls: true, playsInline: true, preload: "metadata", poster: video.poster, src: video.mp4 });
-    const box = take.querySelector(".video") ?? take;
-    box.classList.remove("video--wait");
-    box.replaceChildren(player);
-    take.querySelector("p.muted")?.remove();
-  } else {
-    await save();
-    location.reload();
-  }
-  take.dataset.state = video.state;
+  await redrawTake();
   dirty = true; // the preflight sentence may be another one now
   await save();
-  return true;
+  return !isWaiting();
 }
 
-if (["receiving", "processing"].includes(take.dataset.state)) {
+const isWaiting = () => ["receiving", "processing"].includes(take.dataset.state);
+
+if (isWaiting()) {
   const poll = setInterval(() => askVideo().then((done) => done && clearInterval(poll)).catch(() => {}), 700);
 }
 

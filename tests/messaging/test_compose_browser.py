@@ -186,6 +186,32 @@ def test_the_preview_shows_the_mail_and_the_page_as_one_of_them(compose):
     expect(frame.get_by_role("heading", name="Hi Anna")).to_be_visible()
 
 
+def test_a_take_that_gets_ready_is_shown_with_its_tools(page, live_server, draft, video):
+    Video.objects.update(state="receiving")
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    subject = page.get_by_role("textbox", name="Subject")
+    subject.fill("Typed meanwhile")
+    Video.objects.update(state="processing")
+    expect(page.locator("[data-take]")).to_have_attribute("data-state", "processing")
+    Video.objects.update(state="ready")
+    expect(page.locator("[data-take] video")).to_be_visible()
+    expect(page.get_by_role("link", name="Retake")).to_be_visible()
+    expect(page.get_by_text("0:42")).to_be_visible()
+    expect(page.locator("[data-pre-words]")).to_contain_text("Nobody is named yet")
+    expect(subject).to_have_value("Typed meanwhile")
+
+
+def test_a_take_that_fails_says_why_and_offers_another(page, live_server, draft):
+    Video.objects.update(state="processing")
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    expect(page.get_by_text("Write on meanwhile.")).to_be_visible()
+    Video.objects.update(state="failed", error="There is no picture in it.")
+    expect(page.get_by_text("There is no picture in it.").first).to_be_visible()
+    expect(page.get_by_role("link", name="Record again")).to_be_visible()
+
+
 def test_after_a_refused_send_another_video_can_be_chosen(page, live_server, draft, video, alice, acme):
     draft.video = None
     draft.save()
