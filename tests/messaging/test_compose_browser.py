@@ -167,6 +167,38 @@ def test_what_is_typed_after_a_lost_answer_is_saved(compose, draft):
     assert draft.subject == "First words and more"
 
 
+def test_a_lost_answer_about_a_list_takes_nothing_that_was_typed_meanwhile(compose):
+    to, held = box(compose, "To"), []
+    compose.route("**/recipients/parse", lambda route: held.append(route))
+    for address in ("anna@torvald.example", "ben@x.example"):
+        to.fill(address)
+        with compose.expect_request("**/recipients/parse"):
+            to.press("Enter")
+    to.press_sequentially("kofi@asante.example")
+    for route in held:
+        route.abort()
+    expect(to).to_have_value("ben@x.example, anna@torvald.example, kofi@asante.example")
+    expect(compose.locator("#to-hint")).to_contain_text("no connection")
+    compose.unroute("**/recipients/parse")
+    to.press("Enter")
+    expect(chips(compose, "To")).to_have_count(3)
+
+
+def test_send_waits_for_every_list_that_is_being_read(compose, draft):
+    to, held = box(compose, "To"), []
+    compose.get_by_role("textbox", name="Subject").fill("Hello")
+    compose.route("**/recipients/parse", lambda route: held.append(route) if not held else route.continue_())
+    for address in ("anna@torvald.example", "ben@x.example"):
+        to.fill(address)
+        with compose.expect_request("**/recipients/parse"):
+            to.press("Enter")
+    expect(chips(compose, "To")).to_have_count(1)
+    compose.get_by_role("button", name="Send", exact=True).click()
+    held[0].continue_()
+    compose.wait_for_url(f"**/messages/{draft.code}/")
+    assert set(draft.deliveries.values_list("address", flat=True)) == {"anna@torvald.example", "ben@x.example"}
+
+
 def test_a_tab_that_is_behind_is_told_and_sends_nothing(compose, draft, alice):
     save(draft, subject="Other tab")
     compose.get_by_role("textbox", name="Subject").fill("This tab")
