@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -23,6 +24,16 @@ SAVE_ID = re.compile(r"(?P<page>[0-9a-f]{32})\.(?P<number>[0-9]{1,9})")
 
 class StaleDraft(Exception):
     """The draft was changed in another tab since this one read it; nothing was saved."""
+
+
+class TooLong(Exception):
+    """The text is longer than a message may be; nothing was saved, so nothing was cut off either."""
+
+    def __init__(self) -> None:
+        words = _(
+            "Not saved: this message is too long. It stays here; shorten it to %(count)s characters with its formatting."
+        )
+        super().__init__(words % {"count": number_format(sanitize.MAX_LENGTH, force_grouping=True)})
 
 
 class NotADraft(Exception):
@@ -68,9 +79,12 @@ def save(message: Message, fields: DraftFields) -> Message:
     """Save what was typed, sanitised, and count the version up.
 
     A page that never heard of its own last save goes on from that save, whatever was typed since (`follows`).
-    Raises StaleDraft if another tab saved since, NotADraft if the message was sent.
+    Raises StaleDraft if another tab saved since, NotADraft if the message was sent, TooLong.
     """
     assert message.sender is not None
+    html = sanitize.as_html(fields.text_html)
+    if len(html) > sanitize.MAX_LENGTH:
+        raise TooLong
     video = None
     if fields.video:
         video = (
@@ -82,7 +96,7 @@ def save(message: Message, fields: DraftFields) -> Message:
     values: dict[str, Any] = {
         "draft": rows,
         "subject": one_line(fields.subject, MAX_SUBJECT),
-        "text_html": sanitize.from_editor(fields.text_html),
+        "text_html": sanitize.clean_html(html),
         "with_signature": fields.with_signature,
         "reply_to": one_line(fields.reply_to, 254),
         "video": video,

@@ -27,7 +27,7 @@ from templates_app.services import signatures
 from videos.services import library
 from videos.views.library import with_urls
 
-MAX_BODY = 200_000
+MAX_BODY = 1_000_000  # bytes of JSON: the longest text in any alphabet, also escaped, and all recipients
 TESTS_PER_MINUTE = 6
 
 
@@ -169,13 +169,19 @@ def recipient_search(request: HttpRequest) -> JsonResponse:
 def draft_save(request: HttpRequest, code: str) -> JsonResponse:
     """Save a draft while it is typed: JSON in, version and time out; 409 with a sentence if it cannot be saved."""
     message = own_message(request, code)
+    # Before it is read: Django refuses to read far larger ones, with a page instead of words.
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        return JsonResponse({"error": str(drafts.TooLong())}, status=413)
     try:
-        data = json.loads(request.body[:MAX_BODY])
+        data = json.loads(request.body)
         fields = fields_from_json(data)
     except (ValueError, AttributeError, TypeError):
-        return JsonResponse({"error": _("This draft could not be read. Reload the page.")}, status=400)
+        words = _("Not saved: this draft could not be read. Copy what you typed, then reload the page.")
+        return JsonResponse({"error": words}, status=400)
     try:
         message = drafts.save(message, fields)
+    except drafts.TooLong as err:
+        return JsonResponse({"error": str(err)}, status=413)
     except (drafts.StaleDraft, drafts.NotADraft) as err:
         return JsonResponse({"error": str(err), "version": message.draft_version}, status=409)
     assert message.draft_saved_at is not None
@@ -226,7 +232,7 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
     except composing.CannotSend:
         query = urlencode({"refused": "links" if by_hand else "mail"})
         return redirect(f"{reverse('messaging:message-edit', args=[code])}?{query}")
-    except (drafts.NotADraft, drafts.StaleDraft) as err:
+    except (drafts.NotADraft, drafts.StaleDraft, drafts.TooLong) as err:
         messages.error(request, str(err))
     return redirect("messaging:message-detail", code)
 

@@ -20,6 +20,7 @@ let dirty = false;
 let saving = null;
 let timer = null;
 let wait = 2000;
+let refused = "";
 
 const isTaken = (key) => Object.values(fields).some((field) => field.has(key));
 for (const kind of ["to", "bcc"]) {
@@ -67,6 +68,7 @@ async function saveOnce() {
   wait = 2000;
   if (answer.ok) {
     version = answer.body.version;
+    refused = "";
     status.textContent = answer.body.saved;
     showPreflight(answer.body);
     refreshPreview();
@@ -78,7 +80,7 @@ async function saveOnce() {
     // Changed in another tab, sent already, or refused: nothing is saved, so nothing may be sent from here.
     dirty = true;
     status.textContent = answer.body?.error ?? words.failed;
-    toast(status.textContent);
+    if (refused !== status.textContent) toast((refused = status.textContent)); // not again with every letter
   }
 }
 

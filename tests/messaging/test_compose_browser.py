@@ -167,6 +167,21 @@ def test_what_is_typed_after_a_lost_answer_is_saved(compose, draft):
     assert draft.subject == "First words and more"
 
 
+def test_a_text_that_is_too_long_stays_and_is_saved_when_it_is_shorter(compose, draft):
+    message = compose.get_by_role("textbox", name="Message")
+    message.click()
+    paste_text = """(field, text) => { const data = new DataTransfer(); data.setData('text/plain', text);
+        field.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})) }"""
+    message.evaluate(paste_text, "long " * 50_000)
+    expect(compose.locator("[data-status]")).to_contain_text("It stays here; shorten it to 50,000 characters")
+    assert len(message.inner_text()) > 200_000
+    message.press("Control+a")
+    message.press_sequentially("short")
+    expect(compose.locator("[data-status]")).to_contain_text("Draft saved")
+    draft.refresh_from_db()
+    assert draft.text_html == "<p>short</p>"
+
+
 def test_a_lost_answer_about_a_list_takes_nothing_that_was_typed_meanwhile(compose):
     to, held = box(compose, "To"), []
     compose.route("**/recipients/parse", lambda route: held.append(route))

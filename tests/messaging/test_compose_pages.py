@@ -212,6 +212,18 @@ class TestSaving:
         assert answer.status_code == 400
         assert answer.json()["error"].endswith(".")
 
+    @pytest.mark.parametrize("size", [49_994, 200_001, 3_000_000])
+    def test_a_text_that_is_too_long_is_refused_in_words_that_keep_it(self, signed_in, alice, draft, size):
+        client = signed_in(alice)
+        answer = save(client, draft, text_html="x" * size)
+        assert answer.status_code == 413
+        assert "It stays here; shorten it to 50,000 characters" in answer.json()["error"]
+        assert "eload" not in answer.json()["error"]
+        fits = "<p>" + "ж" * 49_993 + "</p>"
+        assert save(client, draft, text_html=fits).status_code == 200
+        draft.refresh_from_db()
+        assert draft.text_html == fits
+
     def test_a_nul_is_no_error(self, signed_in, alice, draft):
         client = signed_in(alice)
         row = {"name": "A\0B", "address": "a@x.example\0"}
