@@ -199,7 +199,7 @@ const TEST_OFTEN = 30; // questions, one a second; after that one in ten seconds
 let watched = 0;
 
 /** Ask what became of a test mail until it has ended; a refusal stays on the page, good news is a toast. */
-async function watchTest(url) {
+async function watchTest(url, started) {
   const mine = ++watched; // the next test ends the watch over this one
   let said = "";
   fate.hidden = true;
@@ -211,6 +211,7 @@ async function watchTest(url) {
     const body = await answer.json();
     if (body.said !== said) {
       said = body.said;
+      started?.remove();
       fate.hidden = body.good || !said;
       if (body.good && said) toast(said);
       else fate.querySelector("[data-fate-words]").textContent = said;
@@ -225,8 +226,8 @@ test.addEventListener("click", async () => {
     await save();
     if (dirty) throw new Error("not saved");
     const { body } = await postJson(test.dataset.testUrl, {});
-    toast(body?.said ?? body?.error ?? words.failed);
-    if (body?.state_url) watchTest(body.state_url);
+    const started = toast(body?.said ?? body?.error ?? words.failed);
+    if (body?.state_url) watchTest(body.state_url, started);
   } catch {
     toast(words.failed);
   }

@@ -323,6 +323,7 @@ def test_a_refused_test_mail_is_told_with_the_words_of_the_server(compose, mail_
     expect(compose.get_by_role("alert")).to_contain_text(
         "does not take the test to alice@acme.test yet: “450 4.2.0 greylisted”"
     )
+    expect(compose.get_by_text("A test is on its way")).to_have_count(0)
     Delivery.objects.filter(pk=mail_to_self.pk).update(
         state="bounced", reply_code=550, reply_text="5.7.1 <b>not you</b>"
     )
