@@ -113,7 +113,6 @@ def test_what_an_answer_means_for_the_address(transport, phase, reply, outcome, 
         ("dot", "554 5.2.252 SendAsDenied; ada", SenderRefused, True, "in this person's name"),
     ],
 )
-@pytest.mark.req("R372", "R373")
 def test_what_an_answer_says_about_the_provider(transport, phase, reply, kind, permanent, sentence):
     account = {"user": "ada", "password": "secret-canary"} if phase == "AUTH" else {}
     with ScriptedServer(answering(phase, reply)) as server:
