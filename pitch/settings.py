@@ -98,7 +98,7 @@ try:
         # Shared by the web and the worker on one host, without another service.
         CACHES = {
             "default": {
-                "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+                "BACKEND": "pitch.lib.caches.FileCache",
                 "LOCATION": PITCH_DATA / "cache",
                 "OPTIONS": {"MAX_ENTRIES": 10_000},
             }

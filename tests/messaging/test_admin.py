@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import time_machine
 from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -173,6 +174,7 @@ def test_mail_in_the_clear_is_refused(signed_in, ada, acme):
     assert not EmailProvider.objects.exists()
 
 
+@time_machine.travel(timezone.now(), tick=False)  # all of it within one minute
 def test_the_test_shows_the_dialogue_without_secrets_and_not_too_often(signed_in, ada, acme, monkeypatch):
     provider = make_provider(acme)
     said = provider_service.Dialogue(

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
@@ -315,6 +316,7 @@ def test_probable_typing_mistakes(address, meant):
 
 
 @pytest.mark.abuse("A20")
+@time_machine.travel(timezone.now(), tick=False)  # all of it within one minute
 def test_search_finds_own_people_only_and_is_limited(signed_in, alice, acme, globex):
     from accounts.models import Person
 
