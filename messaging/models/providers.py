@@ -1,12 +1,34 @@
 """Configured ways to send: a provider row holds settings and secrets, a transport is the code that uses it."""
 
+import ssl
+
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import App, Organization
 from accounts.models.organizations import TenantQuerySet
+from pitch.lib import hosts
 from pitch.lib.fields import CodeField, EncryptedTextField
+
+
+def check_authority(text: str) -> None:
+    """Raise ValidationError if a connection could not use `text` as its certificate authority: it is really loaded."""
+    if not text.isascii():
+        raise ValidationError(
+            _t("The certificate authority holds letters beyond ASCII. Leave out the comments around the certificates.")
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError) as err:
+        raise ValidationError(
+            _t(
+                "The certificate authority cannot be read. It must be PEM text with whole certificates, each from "
+                "-----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+            )
+        ) from err
 
 
 class EmailProvider(models.Model):
@@ -96,6 +118,21 @@ class EmailProvider(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.host
+
+    def clean(self) -> None:
+        """Refuse what no connection could be made with (an empty host is the field's own business)."""
+        wrong: dict[str, ValidationError | str] = {}
+        if self.host and not hosts.is_host(self.host):
+            wrong["host"] = _t("“%(host)s” is no host name. Write a name like smtp.example.org or an IP address.") % {
+                "host": self.host[:80]
+            }
+        if self.ca_bundle:
+            try:
+                check_authority(self.ca_bundle)
+            except ValidationError as err:
+                wrong["ca_bundle"] = err
+        if wrong:
+            raise ValidationError(wrong)
 
 
 class ProviderAssignment(models.Model):

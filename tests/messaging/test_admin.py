@@ -174,6 +174,22 @@ def test_mail_in_the_clear_is_refused(signed_in, ada, acme):
     assert not EmailProvider.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"host": "mail..example.test"}, "is no host name"),
+        ({"ca_bundle": "# Müller CA"}, "letters beyond ASCII"),
+        ({"ca_bundle": "garbage"}, "It must be PEM text"),
+    ],
+)
+def test_a_server_that_could_never_be_reached_is_refused_on_the_form(signed_in, ada, acme, wrong, words):
+    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 587, "security": "starttls"}
+    answer = signed_in(ada).post(address(EmailProvider, "add"), form | wrong)
+    assert answer.status_code == 200
+    assert words in answer.content.decode()
+    assert not EmailProvider.objects.exists()
+
+
 @time_machine.travel(timezone.now(), tick=False)  # all of it within one minute
 def test_the_test_shows_the_dialogue_without_secrets_and_not_too_often(signed_in, ada, acme, monkeypatch):
     provider = make_provider(acme)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import time_machine
+import trustme
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
@@ -344,7 +345,7 @@ class TestConfigureSmtp:
     def test_an_operator_sets_and_replaces(self, acme, capsys, monkeypatch, tmp_path, signed_in, ada):
         monkeypatch.setenv("SMTP_PASSWORD", "canary-password")
         authority = tmp_path / "ca.pem"
-        authority.write_text("-----BEGIN CERTIFICATE-----\n")
+        trustme.CA().cert_pem.write_to_path(str(authority))
         said = self.configure(
             capsys, user="pitch", password_env="SMTP_PASSWORD", ca_file=str(authority), from_address="pitch@acme.test"
         )
@@ -361,6 +362,36 @@ class TestConfigureSmtp:
         page = signed_in(ada).get(reverse("admin:messaging_emailprovider_change", args=[provider.pk]))
         assert page.status_code == 200
         assert "notes" in client_text(signed_in(ada).get(reverse("admin:accounts_organization_change", args=[acme.pk])))
+
+    @pytest.mark.parametrize(
+        "host", [".example.com", "mail..example.test", f"{'a' * 64}.test", "smtp example", "1.2.3.4.5"]
+    )
+    def test_a_typing_mistake_in_the_host_is_said(self, acme, capsys, host):
+        with pytest.raises(CommandError, match="is no host name") as caught:
+            self.configure(capsys, host=host)
+        assert host in str(caught.value)
+        assert not EmailProvider.objects.exists()
+
+    @pytest.mark.parametrize("host", ["mailpit", "mail_server", "smtp.müller.example", "127.0.0.1", "::1"])
+    def test_hosts_that_can_be_looked_up_are_taken(self, acme, capsys, host):
+        assert self.configure(capsys, host=host)["host"] == host
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"garbage", "cannot be read. It must be PEM text"),
+            (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "It must be PEM text"),
+            ("# Müller CA\n".encode(), "letters beyond ASCII"),
+            (b"\xff\x00\x80", "is no PEM text"),
+            (b" \n", "is empty"),
+        ],
+    )
+    def test_an_authority_that_no_connection_could_use_is_said(self, acme, capsys, tmp_path, content, words):
+        authority = tmp_path / "ca.pem"
+        authority.write_bytes(content)
+        with pytest.raises(CommandError, match=re.escape(words)):
+            self.configure(capsys, ca_file=str(authority))
+        assert not EmailProvider.objects.exists()
 
     def test_no_tls_is_refused_unless_allowed(self, acme, capsys, settings):
         with pytest.raises(CommandError, match="SMTP_ALLOW_PLAINTEXT"):
