@@ -89,8 +89,12 @@ def save_smtp(organization: Organization, *, actor: User | None = None, **values
 
 
 def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider:
-    """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError."""
-    provider.is_guarded = actor is not None and not actor.is_operator
+    """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError.
+
+    Operators vouch for what they save. An administrator's change leaves that alone as long as host, port and security stay;
+    a new place is held inside what the operator allows.
+    """
+    provider.is_guarded = actor is not None and not actor.is_operator and not _was_vouched_for(provider)
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
     check_security(provider)
     provider.full_clean(exclude=["organization", "password"])
@@ -105,6 +109,13 @@ def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider
             security=provider.security,
         )
     return provider
+
+
+def _was_vouched_for(provider: EmailProvider) -> bool:
+    """Say whether an operator saved this very host, port and security."""
+    return EmailProvider.objects.filter(
+        pk=provider.pk, is_guarded=False, host=provider.host, port=provider.port, security=provider.security
+    ).exists()
 
 
 def stop(provider: EmailProvider, reason: ProviderStopped) -> None:

@@ -175,6 +175,32 @@ def test_mail_in_the_clear_is_refused(signed_in, ada, acme):
 
 
 @pytest.mark.parametrize(
+    ("change", "is_guarded"),
+    [
+        ({"reply_to_name": "Front desk"}, False),
+        ({"user": "other", "password": "new"}, False),
+        ({"port": 2527}, True),
+        ({"host": "inside.relay.example"}, True),
+        ({"security": "ssl"}, True),
+    ],
+)
+def test_what_the_operator_vouched_for_stays_so_until_it_is_another_place(signed_in, ada, acme, change, is_guarded):
+    where = {"host": "smtp.relay.example", "port": 2526, "security": "starttls"}
+    provider = provider_service.save_smtp(acme, **where)
+    form = where | {"organization": acme.pk, "name": "relay", "is_default": "on", "is_active": "on"}
+    path = address(EmailProvider, "change", provider.pk)
+    answer = signed_in(ada).post(path, form | change)
+    assert answer.status_code == 302
+    provider.refresh_from_db()
+    assert provider.is_guarded is is_guarded
+    signed_in(ada).post(path, form)
+    provider.refresh_from_db()
+    assert provider.is_guarded is is_guarded, (
+        "what was changed by an administrator is not vouched for by changing it back"
+    )
+
+
+@pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ({"host": "mail..example.test"}, "is no host name"),
