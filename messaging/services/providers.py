@@ -66,11 +66,11 @@ def check_security(provider: EmailProvider) -> None:
 
 
 def save_smtp(organization: Organization, *, actor: User | None = None, **values: Any) -> EmailProvider:
-    """Make or replace the organization's default SMTP provider.
+    """Make or replace the organization's default SMTP provider; one that was switched off is on again.
 
-    `values` are EmailProvider's columns. A password of "" keeps the old one if host and user stay the same. Settings given by
-    somebody with an account (`actor`) may only reach what the operator allows; the operator's own command may name anything.
-    Raises ValidationError.
+    `values` are EmailProvider's columns; without a name, a new host gives it. A password of "" keeps the old one if host and
+    user stay the same. Settings given by somebody with an account (`actor`) may only reach what the operator allows; the
+    operator's own command may name anything. Raises ValidationError.
     """
     with transaction.atomic():
         provider = (
@@ -81,9 +81,10 @@ def save_smtp(organization: Organization, *, actor: User | None = None, **values
         same_place = (provider.host, provider.user) == (values.get("host"), values.get("user", ""))
         if not values.get("password"):
             values["password"] = provider.password if same_place else ""
-        for name, value in values.items():
+        if not provider.name or provider.host != values.get("host"):
+            values.setdefault("name", values.get("host", ""))
+        for name, value in ({"is_active": True} | values).items():
             setattr(provider, name, value)
-        provider.name = provider.name or provider.host
         save(provider, actor=actor)
     return provider
 

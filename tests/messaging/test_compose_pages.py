@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from messaging.models import Delivery, EmailProvider, Message
-from messaging.services import composing, drafts, recipients
+from messaging.services import composing, drafts, providers, recipients
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
 from tests.conftest import make_user
@@ -392,6 +392,20 @@ class TestConfigureSmtp:
         with pytest.raises(CommandError, match=re.escape(words)):
             self.configure(capsys, ca_file=str(authority))
         assert not EmailProvider.objects.exists()
+
+    def test_what_was_switched_off_is_on_again_under_the_new_name(self, acme, capsys):
+        self.configure(capsys)
+        EmailProvider.objects.update(is_active=False)
+        self.configure(capsys, host="mail.acme.test")
+        provider = EmailProvider.objects.get()
+        assert (provider.is_active, provider.name) == (True, "mail.acme.test")
+        assert providers.resolve(acme) == provider
+
+    def test_a_name_somebody_gave_stays_while_the_host_stays(self, acme, capsys):
+        self.configure(capsys)
+        EmailProvider.objects.update(name="Our relay")
+        self.configure(capsys, port=465, security="ssl")
+        assert EmailProvider.objects.get().name == "Our relay"
 
     def test_no_tls_is_refused_unless_allowed(self, acme, capsys, settings):
         with pytest.raises(CommandError, match="SMTP_ALLOW_PLAINTEXT"):
