@@ -71,7 +71,9 @@ try:
     PITCH_ENCRYPTION_KEYS = env.items("PITCH_ENCRYPTION_KEYS", _demo_keys.get("PITCH_ENCRYPTION_KEYS", ""))
     PITCH_LINK_KEYS = env.items("PITCH_LINK_KEYS", _demo_keys.get("PITCH_LINK_KEYS", ""))
     if len(SECRET_KEY) < 50:
-        raise BadSetting("PITCH_SECRET_KEY must have at least 50 random characters.")
+        raise BadSetting(
+            "PITCH_SECRET_KEY must have at least 50 random characters; make them with: openssl rand -base64 48"
+        )
     if not PITCH_ENCRYPTION_KEYS:
         raise BadSetting("PITCH_ENCRYPTION_KEYS is not set; make a key with: ./run manage make_key")
     for _key in PITCH_ENCRYPTION_KEYS:
@@ -82,7 +84,9 @@ try:
                 "PITCH_ENCRYPTION_KEYS holds something that is no key; make one with: ./run manage make_key"
             ) from err
     if not PITCH_LINK_KEYS or any(len(_key) < 32 for _key in PITCH_LINK_KEYS):
-        raise BadSetting("PITCH_LINK_KEYS needs at least one key of 32 or more characters, the newest last.")
+        raise BadSetting(
+            "PITCH_LINK_KEYS needs at least one key of 32 or more characters, made with: openssl rand -base64 32"
+        )
     if len(PITCH_LINK_KEYS) > 36:
         raise BadSetting("PITCH_LINK_KEYS holds more than 36 keys.")
 
