@@ -19,19 +19,19 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send one of allauth's mails through the provider of the user's organization, with links on its host."""
+        """Send one of allauth's mails through the provider of the user's organization, naming its host."""
         user = context.get("user")
         organization = getattr(user, "organization", None)
         context["organization"] = organization
         context["current_site"] = {"domain": urlsplit(base_url(organization)).netloc}
-        address = context.get("password_reset_url")
-        if address:
-            # allauth builds it from the request; only our own configuration may name the host.
-            context["password_reset_url"] = base_url(organization) + "/" + str(address).split("/", 3)[3]
         message = self.render_mail(template_prefix, email, context)
         message.organization = organization
-        # A mail server that refuses must not tell who has an account: the backend logs it, the page says the same as ever.
-        message.send(fail_silently=True)
+        message.send(fail_silently=True)  # one that cannot be sent must not hold up the next; the backend logs it
+
+    def set_password(self, user: User, password: str) -> None:
+        """Set a password and end a lock-out of the address, which allauth does only for addresses in its own table."""
+        super().set_password(user, password)
+        self._delete_login_attempts_cached_email(self.request, email=user.email)
 
     def reauthenticate(self, user: User, password: str) -> bool:
         """Say whether `password` is the signed-in user's own."""

@@ -4,16 +4,21 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminURLFieldWidget
 from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin_tools import TenantAdmin, own_organization, staff_user
 from accounts.models import App, AuditEntry, Invitation, Organization, Person, PersonGroup, User, VerifiedDomain
-from accounts.services import audit, invitations, organizations, pictures
+from accounts.services import audit, invitations, organizations, pictures, users
 from pitch.lib.emails import BadAddress, normalize
 from pitch.lib.fields import new_code
 
@@ -41,6 +46,9 @@ class OrganizationForm(forms.ModelForm):
         help_text=gettext_lazy("PNG, JPEG or WebP."),
     )
     remove_logo = forms.BooleanField(label=gettext_lazy("Remove the logo"), required=False)
+    website = forms.URLField(
+        label=gettext_lazy("Website"), required=False, assume_scheme="https", widget=AdminURLFieldWidget
+    )
 
     class Meta:
         model = Organization
@@ -109,6 +117,11 @@ class OrganizationAdmin(TenantAdmin):
             groups.append((_("API sessions"), {"fields": api}))
         return groups
 
+    @method_decorator(sensitive_post_parameters("new_admin_secret", "new_user_secret"))
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep the secrets out of error reports."""
+        return super().changeform_view(*args, **kwargs)
+
     @admin.display(description=gettext_lazy("ADMIN secrets"))
     def admin_secrets_set(self, obj: Organization) -> str:
         """Say how many secrets are set, never which."""
@@ -137,10 +150,29 @@ class OrganizationAdmin(TenantAdmin):
         audit.record(obj, staff_user(request), action, obj.slug, fields=changed)
 
 
+class UserForm(forms.ModelForm):
+    """A person's role and state; the last administrator of an organization stays one."""
+
+    class Meta:
+        model = User
+        fields = ["name", "title", "phone", "role", "is_active"]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to leave the organization without an administrator (the admin saves in the transaction this runs in)."""
+        data = super().clean() or self.cleaned_data
+        if "role" in data and "is_active" in data:
+            try:
+                users.check_administrators(self.instance, role=data["role"], is_active=data["is_active"])
+            except users.LastAdministrator as err:
+                raise forms.ValidationError(str(err)) from err
+        return data
+
+
 @admin.register(User)
 class UserAdmin(TenantAdmin):
     """Those who sign in. They are invited, not made here; a role or a deactivation works at once."""
 
+    form = UserForm
     list_display = ("email", "name", "organization", "role", "is_active", "last_login")
     list_filter = ("role", "is_active")
     list_select_related = ("organization",)
@@ -210,11 +242,19 @@ class InvitationAdmin(TenantAdmin):
             return _("withdrawn")
         return _("open") if Invitation.objects.open().filter(pk=obj.pk).exists() else _("run out")
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Say why somebody cannot be invited who could when the form was checked."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except invitations.CannotInvite as err:
+            messages.error(request, str(err))
+            return redirect("admin:accounts_invitation_changelist")
+
     def save_model(self, request: HttpRequest, obj: Invitation, form: Any, change: bool) -> None:
-        """Invite through the service, and mail the link."""
+        """Invite through the service; the link is mailed after the commit, for no transaction waits for a mail server."""
         made = invitations.invite(obj.organization, obj.email, role=obj.role, name=obj.name, actor=staff_user(request))
         obj.pk, obj.code, obj.expires_at = made.pk, made.code, made.expires_at
-        self.mail(request, made)
+        transaction.on_commit(lambda: self.mail(request, made))
 
     def mail(self, request: HttpRequest, invitation: Invitation) -> None:
         """Mail the link; if that fails, show it, so that it can be handed over another way."""
@@ -228,12 +268,21 @@ class InvitationAdmin(TenantAdmin):
 
     @admin.action(description=gettext_lazy("Send again"))
     def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        """Make a fresh invitation for each address and mail it."""
-        for old in queryset.filter(accepted_at__isnull=True):
-            fresh = invitations.invite(
-                old.organization, old.email, role=old.role, name=old.name, actor=staff_user(request)
-            )
-            self.mail(request, fresh)
+        """Make a fresh invitation for each address that has not joined, as the newest chosen one has it, and mail it once."""
+        addresses = set()
+        for old in queryset.order_by("-created_at", "-pk").select_related("organization"):
+            address = (old.organization_id, old.email_key)
+            if address in addresses:
+                continue
+            addresses.add(address)
+            try:
+                fresh = invitations.invite(
+                    old.organization, old.email, role=old.role, name=old.name, actor=staff_user(request)
+                )
+            except invitations.CannotInvite as err:
+                messages.warning(request, str(err))
+            else:
+                self.mail(request, fresh)
 
     @admin.action(description=gettext_lazy("Withdraw"))
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
@@ -291,6 +340,22 @@ class VerifiedDomainAdmin(TenantAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only operators."""
         return staff_user(request).is_operator
+
+    def save_model(self, request: HttpRequest, obj: VerifiedDomain, form: Any, change: bool) -> None:
+        """Save and write it down."""
+        super().save_model(request, obj, form, change)
+        audit.record(obj.organization, staff_user(request), "verified domain added", obj.domain)
+
+    def delete_model(self, request: HttpRequest, obj: VerifiedDomain) -> None:
+        """Delete and write it down."""
+        super().delete_model(request, obj)
+        audit.record(obj.organization, staff_user(request), "verified domain removed", obj.domain)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[VerifiedDomain]) -> None:
+        """Delete the chosen ones, each as one."""
+        for domain in queryset.select_related("organization"):
+            with transaction.atomic():
+                self.delete_model(request, domain)
 
 
 @admin.register(AuditEntry)

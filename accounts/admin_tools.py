@@ -52,6 +52,7 @@ class TenantAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}  # "acme.example" means https
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Cut to the own organization."""

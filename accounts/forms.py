@@ -6,12 +6,12 @@ from allauth.account.forms import LoginForm
 from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
 from django import forms
 from django.contrib.auth.password_validation import validate_password
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.backends import matching_users, organization_choice
 from accounts.models import User
-from accounts.services import pictures
-from pitch.lib.emails import BadAddress, address_key
+from accounts.services import password_resets, pictures
 
 
 class SignInForm(LoginForm):
@@ -60,19 +60,13 @@ class ResetPasswordForm(AllauthResetPasswordForm):
     """E-mail; one link for each account with that address."""
 
     def clean_email(self) -> str:
-        """Find the accounts; says the same whether there are any or not."""
-        email = str(self.cleaned_data["email"])
-        try:
-            key = address_key(email)
-        except BadAddress:
-            key = ""
-        self.users = list(
-            User.objects.select_related("organization")
-            .filter(email_key=key, is_active=True)
-            .exclude(email_key="")
-            .exclude(organization__is_active=False)
-        )
-        return email
+        """Take any address: who has an account is not looked up here."""
+        return str(self.cleaned_data["email"])
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """Leave the rest to the worker."""
+        password_resets.ask(self.cleaned_data["email"])
+        return str(self.cleaned_data["email"])
 
 
 class InvitationForm(forms.Form):

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 
 from accounts.models import Organization
 
@@ -56,7 +58,9 @@ class OrganizationMiddleware:
         user = getattr(request, "user", None)
         own = user.organization if user is not None and user.is_authenticated else None
         if named is not None and own is not None and named != own:
-            raise Http404  # signed in to one organization, looking at another's host: there is nothing here
+            if request.path_info != reverse("accounts:whoami"):
+                raise Http404  # signed in to one organization, looking at another's host: there is nothing here
+            request.user, own = AnonymousUser(), None  # who is signed in here? nobody (design.md §2)
         request.organization = named or own  # type: ignore[attr-defined]
         return self.get_response(request)
 

@@ -17,6 +17,7 @@ SCHEDULES = (
     Schedule("wake the pumps", 1, "messaging.services.sending.nudge"),
     Schedule("recover lost leases", 15, "messaging.services.sending.recover"),
     Schedule("take up lost conversions", 15, "videos.services.transcoding.recover"),
+    Schedule("take up lost password resets", 15, "accounts.services.password_resets.recover"),
     Schedule("purge abandoned uploads", 3600, "videos.services.uploads.purge"),
     Schedule("trim finished tasks", 3600, "pitch.worker.trim"),
 )

@@ -274,6 +274,8 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 # organization, and accounts.backends finds it. So ACCOUNT_UNIQUE_EMAIL, a rule about that table, is left alone.
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"  # administrators invite: an address is proven by following the invitation
+# Django's own, which knows the address, too: allauth's fills its table of addresses.
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "django.contrib.auth.tokens.PasswordResetTokenGenerator"  # noqa: S105  (a class)
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody is mailed who has no account
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.admin_tools import TenantAdmin
+from accounts.admin_tools import TenantAdmin, staff_user
+from accounts.services import audit
 from videos.models import Video
 from videos.pictures import length_text
 from videos.services import transcoding
@@ -44,6 +45,10 @@ class VideoAdmin(TenantAdmin):
     def convert_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Try again what failed and still has its original; say how many that were."""
         failed = queryset.filter(state=Video.State.FAILED, deleted_at__isnull=True)
-        count = sum(transcoding.retry(video) for video in failed)
+        count = 0
+        for video in failed.select_related("organization"):
+            if transcoding.retry(video):
+                audit.record(video.organization, staff_user(request), "video converted again", video.code)
+                count += 1
         words = ngettext("%d video is converted again.", "%d videos are converted again.", count) % count
         messages.success(request, words)

@@ -3,13 +3,14 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.organizations import App, Organization, VerifiedDomain
 from accounts.models.people import Person, PersonGroup, PersonGroupMember
-from accounts.models.users import Invitation, User
+from accounts.models.users import Invitation, PasswordResetRequest, User
 
 __all__ = [
     "App",
     "AuditEntry",
     "Invitation",
     "Organization",
+    "PasswordResetRequest",
     "Person",
     "PersonGroup",
     "PersonGroupMember",

@@ -171,3 +171,21 @@ class Invitation(models.Model):
         self.email = normalize(self.email)
         self.email_key = address_key(self.email)
         super().save(*args, **kwargs)
+
+
+class PasswordResetRequest(models.Model):
+    """An address somebody says the password of is forgotten; stays until the worker has taken it up.
+
+    Made for every address alike, known or not: the request itself does not look.
+    """
+
+    email_key = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("password reset request")
+        verbose_name_plural = _("password reset requests")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.email_key

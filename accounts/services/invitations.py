@@ -29,25 +29,32 @@ def invite(
 ) -> Invitation:
     """Make an invitation for `email`, replacing an older open one.
 
-    Raises BadAddress for an address that is none and CannotInvite if that person has an account already.
+    Raises BadAddress for an address that is none and CannotInvite if that person has an account already or is being invited by
+    somebody else at the same moment.
     The mail is a second step (`send`), so that the link exists even if no mail can go out.
     """
     key = address_key(email)
     if User.objects.for_organization(organization).filter(email_key=key).exists():
         raise CannotInvite(_("%(email)s has an account in this organization already.") % {"email": email})
-    with transaction.atomic():
-        Invitation.objects.for_organization(organization).filter(
-            email_key=key, accepted_at__isnull=True, revoked_at__isnull=True
-        ).update(revoked_at=timezone.now())
-        invitation = Invitation.objects.create(
-            organization=organization,
-            email=email,
-            name=name,
-            role=role,
-            invited_by=actor,
-            expires_at=timezone.now() + VALID_FOR,
-        )
-        audit.record(organization, actor, "user invited", invitation.email, role=role)
+    try:
+        with transaction.atomic():
+            Invitation.objects.for_organization(organization).filter(
+                email_key=key, accepted_at__isnull=True, revoked_at__isnull=True
+            ).update(revoked_at=timezone.now())
+            invitation = Invitation.objects.create(
+                organization=organization,
+                email=email,
+                name=name,
+                role=role,
+                invited_by=actor,
+                expires_at=timezone.now() + VALID_FOR,
+            )
+            audit.record(organization, actor, "user invited", invitation.email, role=role)
+    except IntegrityError as err:  # invitation_one_open_per_address: the other one was quicker, and its link works
+        raise CannotInvite(
+            _("Somebody else has just invited %(email)s. Look at the invitations before you invite again.")
+            % {"email": email}
+        ) from err
     return invitation
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -150,6 +151,15 @@ class EmailProviderAdmin(TenantAdmin):
     def save_model(self, request: HttpRequest, obj: EmailProvider, form: Any, change: bool) -> None:
         """Save through the service that the command uses, too."""
         providers.save(obj, actor=staff_user(request))
+
+    def delete_model(self, request: HttpRequest, obj: EmailProvider) -> None:
+        """Delete through the service."""
+        providers.delete(obj, actor=staff_user(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[EmailProvider]) -> None:
+        """Delete the chosen ones, each through the service."""
+        for provider in queryset.select_related("organization"):
+            providers.delete(provider, actor=staff_user(request))
 
     def get_urls(self) -> list[URLPattern]:
         """Add the test."""

@@ -8,7 +8,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts.admin_tools import TenantAdmin
+from accounts.admin_tools import TenantAdmin, staff_user
 from accounts.models import Organization
 from messaging.models import Delivery, DeliveryEvent, Message, Suppression, Unsubscribe, Visit
 from messaging.services import composing, landing, suppressions
@@ -75,7 +75,8 @@ class MessageAdmin(TenantAdmin):
     @admin.action(description=_("Cancel what has not gone"), permissions=["view"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         """Stop the chosen messages; mails that left have left."""
-        stopped = sum(composing.cancel(message)[0] for message in queryset.filter(status=Message.Status.SENDING))
+        sending = queryset.filter(status=Message.Status.SENDING).select_related("organization")
+        stopped = sum(composing.cancel(message, actor=staff_user(request))[0] for message in sending)
         text = ngettext("%d mail was stopped.", "%d mails were stopped.", stopped) % stopped
         self.message_user(request, text, messages.SUCCESS if stopped else messages.INFO)
 
@@ -179,7 +180,7 @@ class DeliveryAdmin(TenantAdmin):
     @admin.action(description=_("Withdraw the personal links"), permissions=["view"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Close the chosen links."""
-        count = landing.withdraw(queryset)
+        count = landing.withdraw(queryset, actor=staff_user(request))
         self.message_user(request, ngettext("%d link was withdrawn.", "%d links were withdrawn.", count) % count)
 
 
@@ -204,7 +205,7 @@ class SuppressionAdmin(TenantAdmin):
     @admin.action(description=_("Lift: these addresses may be written to again"), permissions=["view"])
     def lift(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
         """End the chosen suppressions."""
-        count = suppressions.lift(queryset)
+        count = suppressions.lift(queryset, actor=staff_user(request))
         text = ngettext("%d address may be written to again.", "%d addresses may be written to again.", count) % count
         self.message_user(request, text)
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from accounts.services import audit
 from messaging.models import Delivery, EmailProvider, Message
 from messaging.services import drafts, providers, recipients
 from messaging.services.recipients import ParsedAddress
@@ -170,11 +171,14 @@ def undo(message: Message) -> Message:
     return message
 
 
-def cancel(message: Message) -> tuple[int, int]:
-    """Stop what has not gone; returns how many were stopped and how many had gone or are going."""
+def cancel(message: Message, *, actor: User | None = None) -> tuple[int, int]:
+    """Stop what has not gone; returns how many were stopped and how many had gone or are going.
+
+    `actor` is an administrator who does it to somebody's message: that goes into the administrators' log.
+    """
     now = timezone.now()
     # Before the rows: one that is being tried at this moment sees it when it would wait again (sending.settle).
-    Message.objects.filter(pk=message.pk, status=Message.Status.SENDING, canceled_at__isnull=True).update(
+    asked = Message.objects.filter(pk=message.pk, status=Message.Status.SENDING, canceled_at__isnull=True).update(
         canceled_at=now
     )
     stopped = Delivery.objects.filter(message=message, state__in=Delivery.WAITING).update(
@@ -188,6 +192,8 @@ def cancel(message: Message) -> tuple[int, int]:
     if not Delivery.objects.filter(message=message, state__in=Delivery.OPEN).exists():
         status = Message.Status.COMPLETED if gone else Message.Status.CANCELED
         Message.objects.filter(pk=message.pk, status=Message.Status.SENDING).update(status=status, updated_at=now)
+    if actor is not None and (asked or stopped):
+        audit.record(message.organization, actor, "message canceled", message.code, stopped=stopped, gone=gone)
     return stopped, gone
 
 

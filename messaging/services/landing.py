@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
-from accounts.services import hosts
+from accounts.services import audit, hosts
 from messaging import links
 from messaging.models import Delivery, Message
 from messaging.services import visits
@@ -189,8 +190,16 @@ def _trusted(html: str) -> SafeString:
     return mark_safe(html)
 
 
-def withdraw(deliveries: QuerySet[Delivery]) -> int:
-    """Close the personal links of these deliveries for good; their pages say so. Returns how many were open."""
-    return deliveries.filter(link_revoked_at__isnull=True).update(
-        link_revoked_at=timezone.now(), updated_at=timezone.now()
-    )
+def withdraw(deliveries: QuerySet[Delivery], *, actor: User) -> int:
+    """Close the personal links of these deliveries for good; their pages say so, and so does the administrators' log.
+
+    Returns how many were open.
+    """
+    count, now = 0, timezone.now()
+    for delivery in deliveries.filter(link_revoked_at__isnull=True).select_related("organization"):
+        with transaction.atomic():
+            open_link = Delivery.objects.filter(pk=delivery.pk, link_revoked_at__isnull=True)
+            if open_link.update(link_revoked_at=now, updated_at=now):
+                audit.record(delivery.organization, actor, "personal link withdrawn", delivery.code)
+                count += 1
+    return count

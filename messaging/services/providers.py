@@ -99,8 +99,8 @@ def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
     check_security(provider)
     provider.full_clean(exclude=["organization", "password"])
-    provider.save()
-    if provider.organization is not None:
+    with transaction.atomic():
+        provider.save()
         audit.record(
             provider.organization,
             actor,
@@ -117,6 +117,13 @@ def _was_vouched_for(provider: EmailProvider) -> bool:
     return EmailProvider.objects.filter(
         pk=provider.pk, is_guarded=False, host=provider.host, port=provider.port, security=provider.security
     ).exists()
+
+
+def delete(provider: EmailProvider, *, actor: User) -> None:
+    """Delete a provider; mails that wait for it go through the next one (sending.Pump.deliver)."""
+    with transaction.atomic():
+        provider.delete()
+        audit.record(provider.organization, actor, "email provider deleted", provider.host)
 
 
 def stop(provider: EmailProvider, reason: ProviderStopped) -> None:

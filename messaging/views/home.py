@@ -15,7 +15,7 @@ from messaging.models import Message
 from messaging.services import providers, summaries
 from templates_app.services import signatures
 from videos.services import library, media
-from videos.views.recorder import limits_for
+from videos.views.recorder import stage_for
 
 LAST = 5
 
@@ -64,5 +64,5 @@ def home(request: HttpRequest) -> HttpResponse:
         message.is_fresh = message.sent_at is not None and timezone.now() - message.sent_at < timedelta(minutes=1)
         if message.video and message.video.is_playable:
             message.picture = media.poster_url(message.video)
-    context = {"greeting": greeting(user), "steps": checklist(user), "last": last, **limits_for(user)}
+    context = {"greeting": greeting(user), "steps": checklist(user), "last": last, **stage_for(user)}
     return render(request, "messaging/home.html", context)

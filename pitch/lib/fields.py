@@ -9,6 +9,7 @@ from django.db import models
 from pitch.lib import crypto
 
 CODE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that looks like something else when read aloud
+EXPORTED = "encrypted:"
 
 
 def new_code() -> str:
@@ -28,20 +29,39 @@ class CodeField(models.CharField):
 
 
 class EncryptedTextField(models.TextField):
-    """Text that stands in the database only as a Fernet token (ASVS 11.3; abuse case A41). Empty stays empty."""
+    """Text that stands in the database only as a Fernet token (ASVS 11.3; abuse case A41). Empty stays empty.
 
-    def from_db_value(self, value: str | None, expression: object, connection: object) -> str | None:
+    dumpdata writes the token, too, and loaddata opens it (abuse case A34).
+    """
+
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         """Open the stored token; raises crypto.WrongKey if no key fits."""
         return crypto.decrypt(value) if value else value
 
     def get_prep_value(self, value: Any) -> Any:
         """Close the text under the first key."""
-        value = super().get_prep_value(value)
-        return crypto.encrypt(value) if value else value
+        return crypto.encrypt(str(value)) if value else value
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Return the value for an export: closed, under a prefix that tells a token from a value."""
+        token = self.get_prep_value(self.value_from_object(obj))
+        return f"{EXPORTED}{token}" if token else ""
+
+    def to_python(self, value: Any) -> Any:
+        """Open what an export holds, keep all else as it is; raises crypto.WrongKey if no key fits."""
+        if isinstance(value, str) and value.startswith(EXPORTED):
+            return self.from_db_value(value.removeprefix(EXPORTED), None, None)
+        return value
+
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        """Check a value without `to_python`: what somebody typed is never opened, whatever it looks like."""
+        self.validate(value, model_instance)
+        self.run_validators(value)
+        return value
 
 
-class EncryptedJSONField(models.TextField):
-    """A JSON value that stands in the database only as a Fernet token."""
+class EncryptedJSONField(EncryptedTextField):
+    """A JSON value that stands in the database only as a Fernet token. Forms never show it."""
 
     # For django-stubs: a value is whatever JSON holds, not text.
     _pyi_private_set_type: Any
@@ -50,10 +70,6 @@ class EncryptedJSONField(models.TextField):
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         """Open and parse the stored token; raises crypto.WrongKey if no key fits."""
         return json.loads(crypto.decrypt(value)) if value else None
-
-    def to_python(self, value: Any) -> Any:
-        """Keep Python values as they are (forms never show this field)."""
-        return value
 
     def get_prep_value(self, value: Any) -> Any:
         """Serialize and close the value under the first key."""

@@ -4,6 +4,16 @@ export function csrfToken() {
   return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }
 
+/** Leave this page by posting a form with `fields` to `url`. */
+export function postForm(url, fields) {
+  const form = Object.assign(document.createElement("form"), { method: "post", action: url });
+  for (const [name, value] of Object.entries({ csrfmiddlewaretoken: csrfToken(), ...fields })) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  document.body.append(form);
+  form.submit();
+}
+
 /**
  * POST `data` as JSON. Resolves to {ok, status, body}: `body` is the parsed answer, or null if there was none.
  * Rejects only when the server could not be reached at all.

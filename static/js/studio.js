@@ -1,7 +1,7 @@
 // The studio: self-view when the browser already may, upload of a file, and takes that an earlier visit left.
-import { csrfToken } from "./http.js";
-import { leftTakes, removeTake, Spool } from "./recorder/spool.js";
-import { Refused, Upload } from "./recorder/tus.js";
+import { postForm } from "./http.js";
+import { removeTake, Spool, watchLeftTakes } from "./recorder/spool.js";
+import { Refused, Trouble, Upload } from "./recorder/tus.js";
 
 const stage = document.querySelector("[data-stage]");
 const words = JSON.parse(document.getElementById("upload-words").textContent);
@@ -11,6 +11,7 @@ const box = stage.querySelector("[data-upload-box]");
 const said = stage.querySelector("[data-upload-words]");
 const bar = stage.querySelector("[data-upload-bar]");
 const input = stage.querySelector("[data-upload-input]");
+const banner = document.querySelector("[data-unsent]");
 let running = null;
 
 /** The live picture is shown only where the browser does not have to ask. */
@@ -27,22 +28,27 @@ async function selfView() {
   addEventListener("pagehide", () => stream.getTracks().forEach((track) => track.stop()));
 }
 
-function go(video) {
-  const form = document.createElement("form");
-  form.method = "post";
-  form.action = stage.dataset.createUrl;
-  const put = (name, value) => form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
-  put("csrfmiddlewaretoken", csrfToken());
-  put("video", video);
-  document.body.append(form);
-  form.submit();
-}
+const go = (video) => postForm(stage.dataset.createUrl, { video });
 
 function tell(text, isOver = false) {
+  const isNews = box.hidden || isOver;
   box.hidden = false;
   said.textContent = text;
   bar.hidden = isOver;
-  box.querySelector("[data-upload-cancel]").hidden = isOver;
+  box.querySelector("[data-upload-row]").hidden = isOver;
+  if (isNews) box.scrollIntoView({ block: "center" }); // on a phone it is below what was pressed
+}
+
+/** The words for an upload's state; only waiting says something. */
+function waits(state, error) {
+  if (state === "waiting") tell(error instanceof Trouble ? words.trouble : words.waiting);
+}
+
+function refuse(error) {
+  running = null;
+  bar.value = 0;
+  const why = error.message || fill(words.refusals[error.kind], { status: error.status });
+  tell(fill(words.failed, { why }), true);
 }
 
 async function send(file) {
@@ -61,7 +67,7 @@ async function send(file) {
   };
   const upload = new Upload({
     url: stage.dataset.uploadsUrl, source, length: file.size, metadata: { filename: name, filetype: file.type, source: "uploaded" },
-    onProgress: progress, onState: (state) => state === "waiting" && tell(words.waiting),
+    onProgress: progress, onState: waits,
   });
   running = upload;
   progress(0);
@@ -72,9 +78,7 @@ async function send(file) {
     running = null;
     go(upload.video);
   } catch (error) {
-    running = null;
-    bar.value = 0;
-    tell(fill(words.failed, { why: error instanceof Refused ? error.message : String(error.message) }), true);
+    refuse(error);
   }
 }
 
@@ -97,15 +101,13 @@ document.addEventListener("drop", (event) => {
 addEventListener("beforeunload", (event) => running && event.preventDefault());
 
 // ---- A take that was not handed over ------------------------------------------------------------------------------------------
-async function offerLeftTake() {
-  const [take] = await leftTakes(stage.dataset.owner);
-  const banner = document.querySelector("[data-unsent]");
-  if (!take || !banner) return;
+function offerLeftTake(take) {
+  banner.hidden = !take || running !== null;
+  if (banner.hidden) return;
   const seconds = Math.max(1, Math.round(take.ms / 1000));
   const length = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
   const when = new Date(take.startedAt).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   banner.querySelector("[data-unsent-words]").textContent = fill(words.unsent, { length, when });
-  banner.hidden = false;
   // Properties, not listeners: the next take takes their place.
   banner.querySelector("[data-unsent-continue]").onclick = () => {
     banner.hidden = true;
@@ -115,14 +117,16 @@ async function offerLeftTake() {
     if (take.location) await new Upload({ url: stage.dataset.uploadsUrl, source: null, location: take.location }).drop();
     await removeTake(take.id);
     banner.hidden = true;
-    offerLeftTake();
+    look();
   };
   banner.querySelector("[data-unsent-download]").onclick = async () => {
     const spool = await Spool.recover(take);
     const link = Object.assign(document.createElement("a"), {
-      href: URL.createObjectURL(spool.blob()), download: `recording.${take.type.includes("mp4") ? "mp4" : "webm"}`,
+      href: URL.createObjectURL(spool.blob()),
+      download: `recording.${take.type.includes("mp4") ? "mp4" : "webm"}`,
     });
     link.click();
+    await spool.release();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   };
 }
@@ -132,7 +136,7 @@ async function finish(take) {
   const metadata = { filename: "recording", filetype: take.type, source: "recorded" };
   const make = (location, video) =>
     new Upload({
-      url: stage.dataset.uploadsUrl, source: spool, metadata, location, video, onState: (state) => state === "waiting" && tell(words.waiting),
+      url: stage.dataset.uploadsUrl, source: spool, metadata, location, video, onState: waits,
       onProgress: (done) => {
         bar.value = (100 * done) / spool.size();
       },
@@ -148,17 +152,20 @@ async function finish(take) {
       upload = running = make(null, null);
       return upload.run(() => upload.offset >= spool.size());
     });
-    if (upload.stopped) return;
-    const { video } = await upload.finish(spool.size());
-    await spool.remove();
-    running = null;
-    go(video);
+    if (!upload.stopped) {
+      const { video } = await upload.finish(spool.size());
+      await spool.remove();
+      running = null;
+      return go(video);
+    }
   } catch (error) {
-    running = null;
-    tell(fill(words.failed, { why: error.message }), true);
-    offerLeftTake();
+    if (!upload.stopped) refuse(error);
   }
+  // Refused or canceled: it is offered again.
+  running = null;
+  await spool.release();
+  look();
 }
 
 selfView();
-offerLeftTake();
+const look = watchLeftTakes(stage.dataset.owner, offerLeftTake);

@@ -1,13 +1,21 @@
 """Signing in, out, and being locked out."""
 
 import re
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
+from allauth.account.models import EmailAddress
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from accounts.models import User
+from pitch.schedules import SCHEDULES
 from tests.conftest import PASSWORD
 
 LOGIN = "/accounts/login/"
@@ -92,7 +100,11 @@ def test_the_host_names_the_organization(client, settings, alice, charlie):
     assert client.get("/accounts/whoami", **host).status_code == 401
     client.post(LOGIN, {"login": "charlie@globex.test", "password": PASSWORD}, **host)
     assert client.get("/accounts/whoami", **host).json()["organization"] == "globex"
-    assert client.get("/accounts/whoami", headers={"host": "acme.pitch.test"}).status_code == 404
+    elsewhere = {"headers": {"host": "acme.pitch.test"}}
+    answer = client.get("/accounts/whoami", **elsewhere)
+    assert (answer.status_code, answer.json()) == (401, {"error": "nobody is signed in"})
+    assert client.get("/", **elsewhere).status_code == 404
+    assert client.get("/accounts/whoami", **host).json()["organization"] == "globex"  # and the session goes on
     assert client.get(LOGIN, headers={"host": "nobody.pitch.test"}).status_code == 404
 
 
@@ -166,10 +178,26 @@ def test_nobody_signs_up_by_himself(client, db):
 
 
 class TestPasswordReset:
+    @pytest.fixture(autouse=True)
+    def _queue(self, monkeypatch, django_capture_on_commit_callbacks):
+        """Keep what is left for the worker."""
+        self.left, self.committed = [], django_capture_on_commit_callbacks
+        monkeypatch.setattr("pitch.lib.queue.async_task", lambda task, *ids, **options: self.left.append((task, *ids)))
+
     def ask(self, client, email):
-        answer = client.post(reverse("account_reset_password"), {"email": email})
+        """Ask for a link, then let the worker work."""
+        with self.committed(execute=True):
+            answer = client.post(reverse("account_reset_password"), {"email": email})
         assert answer.status_code == 302
+        assert mail.outbox == []  # the request itself sends nothing
+        self.work()
         return answer["Location"]
+
+    def work(self):
+        """Do what was left for the worker."""
+        while self.left:
+            task, *ids = self.left.pop(0)
+            import_string(task)(*ids)
 
     def test_each_account_gets_its_own_link_that_works_once(self, client, acme, globex):
         for organization in (acme, globex):
@@ -191,13 +219,77 @@ class TestPasswordReset:
 
     def test_an_unknown_address_gets_the_same_answer_and_no_mail(self, client, alice):
         known = self.ask(client, "alice@acme.test")
+        assert [sent.to for sent in mail.outbox] == [["alice@acme.test"]]
         mail.outbox.clear()
         assert self.ask(client, "nobody@acme.test") == known
+        assert mail.outbox == []
+
+    def test_the_request_does_the_same_for_every_address(self, client, acme, globex):
+        """Else the time it takes would tell who has an account."""
+        for organization in (acme, globex):
+            User.objects.create_user("dana@both.test", PASSWORD, organization=organization, name="Dana")
+        done = []
+        for email in ("dana@both.test", "nobody@both.test"):
+            with CaptureQueriesContext(connection) as queries, self.committed(execute=True):
+                client.post(reverse("account_reset_password"), {"email": email})
+            done.append([re.sub(r"'[^']*'|\d+", "…", query["sql"]) for query in queries])
+        assert done[0] == done[1]
+        assert any("INSERT INTO" in sql for sql in done[0])
+        assert not [sql for sql in done[0] if "accounts_user" in sql], "it does not even look"
+        assert self.left == [("accounts.tasks.mail_password_resets",)] * 2
+
+    def test_a_lost_wake_up_is_made_good(self, client, alice):
+        client.post(reverse("account_reset_password"), {"email": "alice@acme.test"})
+        clock = [import_string(schedule.call) for schedule in SCHEDULES if "password" in schedule.name]
+        for seconds, woken in ((5, 0), (60, 1), (60, 2)):
+            with time_machine.travel(timezone.now() + timedelta(seconds=seconds)), self.committed(execute=True):
+                for call in clock:
+                    call()
+            assert len(self.left) == woken
+        self.work()
+        assert [sent.to for sent in mail.outbox] == [["alice@acme.test"]], "two wake-ups send nothing twice"
+
+    def test_the_link_goes_to_the_address_of_the_account(self, client, alice):
+        self.ask(client, "ALICE@acme.test")
+        assert mail.outbox[0].to == ["alice@acme.test"]
+
+    def test_who_was_deactivated_meanwhile_gets_no_link(self, client, alice):
+        with self.committed(execute=True):
+            client.post(reverse("account_reset_password"), {"email": "alice@acme.test"})
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+        self.work()
         assert mail.outbox == []
 
     def test_a_mail_server_that_refuses_tells_nothing(self, client, alice, settings):
         settings.EMAIL_BACKEND = "messaging.system_mail.ProviderEmailBackend"  # and no server is set up
         assert self.ask(client, "alice@acme.test") == self.ask(client, "nobody@acme.test")
+
+    def test_allauths_own_table_of_addresses_stays_empty(self, client, alice):
+        self.ask(client, "alice@acme.test")
+        link = re.search(r"http://pitch\.test(/accounts/password/reset/key/\S+)", mail.outbox[0].body)[1]
+        form = client.get(link, follow=True).redirect_chain[-1][0]
+        client.post(form, {"password1": "a fresh pass phrase", "password2": "a fresh pass phrase"})
+        sign_in(client, "alice@acme.test", "a fresh pass phrase")
+        assert whoami(client)["email"] == "alice@acme.test"
+        assert not EmailAddress.objects.exists()
+
+    def test_a_new_password_ends_the_lock(self, client, alice):
+        for _attempt in range(6):
+            sign_in(client, "alice@acme.test", "wrong password")
+        self.ask(client, "alice@acme.test")
+        link = re.search(r"http://pitch\.test(/accounts/password/reset/key/\S+)", mail.outbox[0].body)[1]
+        form = client.get(link, follow=True).redirect_chain[-1][0]
+        client.post(form, {"password1": "a fresh pass phrase", "password2": "a fresh pass phrase"})
+        client.logout()
+        sign_in(client, "Alice@acme.test", "a fresh pass phrase")
+        assert whoami(client)["email"] == "alice@acme.test"
+
+    def test_a_link_dies_with_the_address_it_was_sent_to(self, client, alice):
+        self.ask(client, "alice@acme.test")
+        link = re.search(r"http://pitch\.test(/accounts/password/reset/key/\S+)", mail.outbox[0].body)[1]
+        alice.email = "new@acme.test"
+        alice.save()
+        assert "password1" not in client.get(link, follow=True).content.decode()
 
     def test_the_mail_names_organization_and_site(self, client, alice):
         self.ask(client, "alice@acme.test")

@@ -16,6 +16,12 @@ STATES = (
     "import json; from messaging.models import Delivery; "
     "print(json.dumps(list(Delivery.objects.filter(message__code='{code}').values_list('address', 'state'))))"
 )
+# The undo time is waited out in test_whole_loop; these tests are about what comes after it.
+END_UNDO = (
+    "from django.utils.timezone import now; from messaging.models import Delivery, Message; "
+    "Message.objects.filter(code='{code}').update(send_after=now()); "
+    "Delivery.objects.filter(message__code='{code}').update(next_at=now())"
+)
 
 
 class Counting:
@@ -69,6 +75,7 @@ def send_to(pitch, port: int, take: Path, to: list[str], bcc: Sequence[str] = ()
     )
     assert saved.status_code == 200, saved.text
     session.submit(f"/messages/{code}/send")
+    pitch.manage("shell", "--no-imports", "-c", END_UNDO.format(code=code))
     return code
 
 

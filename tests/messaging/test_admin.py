@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from messaging.models import Delivery, DeliveryEvent, EmailProvider, Message, Suppression, Unsubscribe, Visit
 from messaging.services import dashboard
 from messaging.services import providers as provider_service
@@ -279,6 +280,64 @@ def test_actions_call_the_services(signed_in, ada, alice):
     Delivery.objects.update(state="queued")
     client.post(address(Message, "changelist"), {"action": "cancel", "_selected_action": [rows[Message].pk]})
     assert Delivery.objects.get().state == Delivery.State.CANCELED
+
+
+@pytest.mark.parametrize("who", ["root", "ada"])
+@pytest.mark.parametrize(
+    ("model", "action", "entry", "target", "details"),
+    [
+        (Message, "cancel", "message canceled", "code", {"stopped": 1, "gone": 0}),
+        (Delivery, "withdraw", "personal link withdrawn", "code", {}),
+        (Suppression, "lift", "suppression lifted", "address_key", {"reason": "bounce"}),
+    ],
+)
+def test_an_action_is_written_down_once(signed_in, request, alice, who, model, action, entry, target, details):
+    row = make_rows(alice)[model]
+    Message.objects.update(status="sending")
+    Delivery.objects.update(state="queued")
+    actor = request.getfixturevalue(who)
+    client = signed_in(actor)
+    for _again in range(2):  # the second time there is nothing left to do, so nothing to write down
+        client.post(address(model, "changelist"), {"action": action, "_selected_action": [row.pk]})
+    written = AuditEntry.objects.get()
+    assert (written.action, written.target) == (entry, getattr(row, target))
+    assert (written.actor, written.actor_label) == (actor, actor.email)
+    assert (written.organization, written.details) == (alice.organization, details)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_settings_made_and_deleted_are_written_down_the_shared_ones_too(signed_in, root, acme, at_once):
+    client = signed_in(root)
+    form = {"host": "smtp.relay.example", "port": 465, "security": "ssl"}
+    for organization in (acme, None):
+        given = form | ({"organization": organization.pk} if organization else {})
+        assert client.post(address(EmailProvider, "add"), given).status_code == 302
+    rows = list(EmailProvider.objects.values_list("pk", flat=True))
+    if at_once:
+        chosen = {"action": "delete_selected", "_selected_action": rows, "post": "yes"}
+        client.post(address(EmailProvider, "changelist"), chosen)
+    else:
+        for row in rows:
+            client.post(address(EmailProvider, "delete", row), {"post": "yes"})
+    assert not EmailProvider.objects.exists()
+    written = AuditEntry.objects.values_list("action", "target", "organization", "actor")
+    assert sorted(written, key=str) == sorted(
+        (
+            (f"email provider {done}", "smtp.relay.example", organization, root.pk)
+            for done in ("changed", "deleted")
+            for organization in (acme.pk, None)
+        ),
+        key=str,
+    )
+
+
+def test_a_senders_own_cancel_is_no_matter_for_the_log(signed_in, alice):
+    rows = make_rows(alice)
+    Message.objects.update(status="sending")
+    Delivery.objects.update(state="queued")
+    signed_in(alice).post(reverse("messaging:message-cancel", args=[rows[Message].code]))
+    assert Delivery.objects.get().state == Delivery.State.CANCELED
+    assert not AuditEntry.objects.exists()
 
 
 def test_dashboard_says_what_has_stopped_and_leads_there(signed_in, ada, alice, acme):

@@ -332,21 +332,6 @@ def test_style_sheets_are_whole(file):
     assert used - set(re.findall(r"(--[\w-]+)\s*:", everywhere)) == set()
 
 
-@pytest.mark.django_db
-def test_the_mail_for_a_new_password_has_text_and_html(client, alice, mailoutbox):
-    client.post("/accounts/password/reset/", {"email": alice.email})
-    (mail,) = mailoutbox
-    assert mail.to == [alice.email]
-    ((html, mime_type),) = mail.alternatives
-    assert mime_type == "text/html"
-    (link,) = set(re.findall(r"https?://\S+/accounts/password/reset/key/\S+", mail.body))
-    assert f'href="{link}"' in html
-    for words in ("Hi Alice,", "your password stays as it is"):
-        assert words in mail.body
-        assert words in html
-    assert "Choose a new password for Pitch" in mail.subject
-
-
 # ---- navigation ---------------------------------------------------------------------------------------------------------
 
 

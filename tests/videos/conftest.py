@@ -3,7 +3,11 @@
 import subprocess
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.browser import sign_in
+from tests.conftest import PASSWORD
+from tests.videos.recorder import COUNT, button
 from videos import ffmpeg
 
 PICTURE = "testsrc2=size={size}:rate=15:duration={seconds}"
@@ -56,3 +60,26 @@ def client_of(alice_client, settings):
         return other
 
     return sign_in
+
+
+@pytest.fixture
+def no_worker(monkeypatch):
+    """Nobody follows or converts; tests that want a video run the task by hand."""
+    monkeypatch.setattr("pitch.lib.queue.async_task", lambda *args, **options: None)
+
+
+@pytest.fixture
+def studio(page, live_server, alice, no_worker):
+    """The studio, with alice signed in."""
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/")
+    return page
+
+
+@pytest.fixture
+def recorder(studio, live_server):
+    """The recorder, with its camera on."""
+    studio.add_init_script(COUNT)
+    studio.goto(f"{live_server.url}/record/")
+    expect(button(studio, "Start recording")).to_be_visible()
+    return studio

@@ -1,5 +1,7 @@
 """The library: own videos, search, names, and deleting with the consequence named."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -101,6 +103,37 @@ def test_deleting_names_the_consequence_first(alice_client, alice, video):
     assert "1 person it is on its way to will get a mail without a video." in page
     assert "1 draft will have no video." in page
     assert "Delete it for everybody" in page
+    assert "Nobody was sent this video" not in page
+    assert "Deleting it cannot be undone." in page
+
+
+def test_a_draft_is_not_everybody(alice_client, alice, video):
+    make_message(alice, video, status="draft")
+    page = page_of(alice_client, f"/videos/{video.code}/")
+    assert "1 draft will have no video." in page
+    assert "Nobody was sent this video. Deleting it cannot be undone." in page
+    assert "Delete it for everybody" not in page
+    assert re.search(r'<button class="btn btn--danger" type="submit">Delete</button>', page)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (Delivery.State.SKIPPED, "1 person you made a personal link for will no longer be able to watch it."),
+        (Delivery.State.IN_DOUBT, "1 person who may have got this video will not be able to watch it."),
+    ],
+)
+def test_who_has_a_link_by_hand_or_in_doubt_is_counted_too(alice_client, alice, video, state, words):
+    make_delivery(make_message(alice, video), address="anna@many.example", state=state)
+    page = page_of(alice_client, f"/videos/{video.code}/")
+    assert words in page
+    assert "Delete it for everybody" in page
+
+
+def test_who_opted_out_was_not_sent_it(alice_client, alice, video):
+    fields = {"state": Delivery.State.SKIPPED, "error_enum": "userUnsubscribeFromThisGroup"}
+    make_delivery(make_message(alice, video), address="anna@many.example", **fields)
+    assert "Nobody was sent this video" in page_of(alice_client, f"/videos/{video.code}/")
 
 
 def test_delete_removes_files_and_keeps_the_row(alice_client, video):

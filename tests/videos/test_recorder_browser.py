@@ -1,94 +1,19 @@
 """The recorder and the studio's upload in a real browser with a fake camera."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser import sign_in
 from tests.conftest import PASSWORD
+from tests.videos.recorder import DIGEST, FORGET_BEAT, SPOOLED, button, digest_of, start, stop, wait_for_bytes
 from tests.videos.tus import files_left
 from videos import storage, tasks
 from videos.models import Upload, Video
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-WAIT = """const wait = (request) => new Promise((done, lost) => {
-  request.onsuccess = () => done(request.result);
-  request.onerror = lost;
-});"""
-SPOOLED = """async () => {
-  WAIT
-  const db = await wait(indexedDB.open("pitch-takes", 1));
-  const takes = await wait(db.transaction("takes").objectStore("takes").getAll());
-  const pieces = await wait(db.transaction("pieces").objectStore("pieces").getAll());
-  db.close();
-  return { takes, bytes: pieces.reduce((sum, piece) => sum + piece.blob.size, 0) };
-}""".replace("WAIT", WAIT)
-FORGET_BEAT = """async () => {
-  WAIT
-  const db = await wait(indexedDB.open("pitch-takes", 1));
-  const store = db.transaction("takes", "readwrite").objectStore("takes");
-  for (const take of await wait(store.getAll())) await wait(store.put({ ...take, beat: take.beat - 60_000 }));
-  db.close();
-}""".replace("WAIT", WAIT)
-# Keeps in the page how long the take was, in bytes, when it was handed over.
-COUNT = """
-  window.recorded = 0;
-  const Native = window.MediaRecorder;
-  window.MediaRecorder = class extends Native {
-    constructor(...args) {
-      super(...args);
-      this.addEventListener("dataavailable", (event) => { window.recorded += event.data.size; });
-    }
-  };
-"""
-
-
-@pytest.fixture(autouse=True)
-def _no_worker(monkeypatch):
-    """Nobody follows or converts; tests that want a video run the task by hand."""
-    monkeypatch.setattr("pitch.lib.queue.async_task", lambda *args, **options: None)
-
-
-@pytest.fixture
-def studio(page, live_server, alice):
-    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
-    page.goto(f"{live_server.url}/")
-    return page
-
-
-@pytest.fixture
-def recorder(studio, live_server):
-    studio.add_init_script(COUNT)
-    studio.goto(f"{live_server.url}/record/")
-    expect(button(studio, "Start recording")).to_be_visible()
-    return studio
-
-
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def start(page):
-    button(page, "Start recording").click()
-    button(page, "Skip").click()
-    expect(button(page, "Stop")).to_be_visible()
-
-
-def wait_for_bytes(page, count=1):
-    """Wait until the page has handed over a piece, and the server has confirmed one."""
-    page.wait_for_function("count => window.recorded >= count", arg=count)
-    expect(page.locator("[data-saved]")).to_have_text("Saved here and on the server")
-
-
-def stop(page):
-    """Press Stop; returns how many bytes the take had."""
-    with page.expect_request(re.compile("/finish$")) as sent:
-        button(page, "Stop").click()
-    size = sent.value.post_data_json["length"]
-    page.wait_for_url(re.compile(r"/messages/[a-z0-9]+/edit"))
-    return size
 
 
 def shown_time(page):
@@ -148,12 +73,11 @@ def test_the_network_goes_and_comes_back(recorder, browser_context):
     recorder.wait_for_function("before => window.recorded > before", arg=before)
     button(recorder, "Stop").click()
     expect(recorder.locator("[data-finishing]")).to_contain_text("safe on this computer")
-    total = recorder.evaluate("window.recorded")
+    digest = recorder.evaluate(DIGEST)
     assert Upload.objects.get().finished_at is None
     browser_context.set_offline(False)
     recorder.wait_for_url(re.compile(r"/messages/[a-z0-9]+/edit"))
-    upload = Upload.objects.get()
-    assert upload.offset == upload.length == total
+    assert digest_of(storage.absolute(Upload.objects.get().path)) == digest
 
 
 def test_a_server_that_takes_nothing_is_said_at_once_and_the_take_is_kept(recorder, alice, monkeypatch):
@@ -181,6 +105,13 @@ def test_the_longest_recording_stops_by_itself(recorder, live_server, acme):
     recorder.reload()
     start(recorder)
     expect(recorder.locator("[data-time]")).to_contain_text("left")
+    expect(recorder.get_by_role("heading", name="The longest recording allowed here is reached")).to_be_focused()
+    expect(recorder.locator("[data-problem-text]")).to_contain_text("Nothing is lost; kept: 2 seconds.")
+    expect(recorder.locator("[data-saved]")).to_have_text("Saved here and on the server")
+    with recorder.expect_download() as download:
+        button(recorder, "Download the recording").click()
+    assert Path(download.value.path()).stat().st_size == recorder.evaluate("window.recorded")
+    button(recorder, "Continue with this take").click()
     recorder.wait_for_url(re.compile(r"/messages/[a-z0-9]+/edit"))
     assert Upload.objects.get().finished_at is not None
 
@@ -218,7 +149,7 @@ def test_a_left_take_is_offered_to_nobody_else_on_the_same_computer(recorder, br
     again.evaluate(FORGET_BEAT)
     again.reload()
     expect(again.locator("[data-stage]")).to_be_visible()
-    again.wait_for_function("async () => (await indexedDB.databases()).length > 0")
+    again.evaluate("async () => { while (!(await indexedDB.databases()).length); }")
     expect(again.locator("[data-unsent]")).to_be_hidden()
     browser_context.clear_cookies()
     sign_in(again, live_server.url, "alice@acme.test", PASSWORD)

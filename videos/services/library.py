@@ -1,6 +1,7 @@
 """A person's own videos: what there is, names, and what deleting one means."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.utils import timezone
 
@@ -9,8 +10,17 @@ from videos import storage
 from videos.models import Upload, Video, VideoQuerySet
 from videos.services import uploads
 
-# What deleting a video means for others, as sentences. messaging fills this: it knows who was sent what, and imports point down.
-consequences: list[Callable[[Video], list[str]]] = []
+
+@dataclass(frozen=True)
+class Consequence:
+    """One thing that deleting a video means, in words, and whether it happens to anybody but its owner."""
+
+    sentence: str
+    concerns_others: bool
+
+
+# What deleting a video means. messaging fills this: it knows who was sent what, and imports point down.
+consequences: list[Callable[[Video], list[Consequence]]] = []
 
 
 def videos_for(user: User) -> VideoQuerySet:
@@ -31,9 +41,9 @@ def rename(video: Video, title: str) -> Video:
     return video
 
 
-def consequences_of(video: Video) -> list[str]:
-    """Return what deleting this video means, as sentences for the person who is about to."""
-    return [sentence for ask in consequences for sentence in ask(video)]
+def consequences_of(video: Video) -> list[Consequence]:
+    """Return what deleting this video means, for the person who is about to."""
+    return [found for ask in consequences for found in ask(video)]
 
 
 def delete(video: Video) -> None:

@@ -49,7 +49,8 @@ def video_list(request: HttpRequest) -> HttpResponse:
 def video_detail(request: HttpRequest, code: str) -> HttpResponse:
     """Show one video: player, name, what deleting would mean."""
     video = with_urls(own_video(request, code))
-    context = {"video": video, "consequences": library.consequences_of(video)}
+    found = library.consequences_of(video)
+    context = {"video": video, "consequences": found, "concerns_others": any(one.concerns_others for one in found)}
     return render(request, "videos/video_detail.html", context)
 
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import member, member_required
 from accounts.models import User
+from videos.words import recorder_words, upload_words
 
 
 def limits_for(user: User) -> dict[str, Any]:
@@ -22,10 +23,16 @@ def limits_for(user: User) -> dict[str, Any]:
     }
 
 
+def stage_for(user: User) -> dict[str, Any]:
+    """Return the context of videos/_studio_stage.html: the limits, and what its script says."""
+    return {**limits_for(user), "upload_words": upload_words()}
+
+
 @member_required
 @require_safe
 @ensure_csrf_cookie
 def record(request: HttpRequest) -> HttpResponse:
     """Show the recorder."""
-    context = {**limits_for(member(request)), "message": request.GET.get("message", "")[:16]}
+    message = request.GET.get("message", "")[:16]
+    context = {**limits_for(member(request)), "message": message, "words": recorder_words()}
     return render(request, "videos/record.html", context)

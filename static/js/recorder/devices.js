@@ -71,6 +71,21 @@ export async function fillPickers(stream, cameras, microphones, words) {
   fill(microphones, "audioinput", words.defaultMicrophone, [new Option(words.noMicrophone, "none")]);
 }
 
+/**
+ * Watch for what the system or a switch does to the tracks. onEnded("video" or "audio"): unplugged, or taken by another program.
+ * onMuted({video, audio}): which of them give nothing at the moment.
+ */
+export function watchTracks(stream, { onEnded, onMuted }) {
+  const isMuted = (kind) => stream.getTracks().some((track) => track.kind === kind && track.muted);
+  const tell = () => onMuted({ video: isMuted("video"), audio: isMuted("audio") });
+  for (const track of stream.getTracks()) {
+    track.addEventListener("ended", () => onEnded(track.kind));
+    track.addEventListener("mute", tell);
+    track.addEventListener("unmute", tell);
+  }
+  tell();
+}
+
 export function stopStream(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }

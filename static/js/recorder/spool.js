@@ -3,12 +3,19 @@
 
 const NAME = "pitch-takes";
 const BEAT = 2000; // a living recording says so this often
-export const DEAD_AFTER = 15_000;
+const DEAD_AFTER = 15_000;
 
 const promised = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
+  });
+
+/** Resolves when the database says the transaction is on its disk; a request's own success comes before that and may be undone. */
+const committed = (transaction) =>
+  new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onerror = transaction.onabort = () => reject(transaction.error ?? new DOMException("not saved", "AbortError"));
   });
 
 function open() {
@@ -20,13 +27,20 @@ function open() {
   return promised(request);
 }
 
+function putTake(db, take) {
+  const work = db.transaction("takes", "readwrite");
+  work.objectStore("takes").put({ ...take });
+  return committed(work);
+}
+
+const lockOf = (take) => `pitch-take-${take}`;
 const range = (take) => IDBKeyRange.bound([take, 0], [take, Infinity]);
 
 export class Spool {
   /** owner: the code of who is signed in; on a shared computer nobody is offered another person's take. */
   constructor(type, owner) {
     this.take = { id: crypto.randomUUID(), owner, type, startedAt: Date.now(), beat: Date.now(), ms: 0, size: 0, location: null, video: null };
-    this.pieces = []; // {from, blob}: the blobs are small handles, the browser may keep their bytes on disk
+    this.pieces = []; // {from, ms, blob}: from and ms are where it starts in bytes and ends in time; the browser may keep a blob on disk
     this.length = 0;
     this.isDurable = true;
     this.isGone = false;
@@ -36,22 +50,27 @@ export class Spool {
   async start() {
     try {
       this.db = await open();
-      await promised(this.db.transaction("takes", "readwrite").objectStore("takes").put(this.take));
+      await putTake(this.db, this.take);
     } catch {
       this.isDurable = false;
     }
     this.live();
   }
 
-  /** Say again and again that this take is in somebody's hands, until it is removed or the page is closed. */
+  /**
+   * Say that this take is in somebody's hands, until it is let go, removed, or the page is closed: by a lock where the browser has
+   * them, and by a beat, which a tab in the background may not be able to keep.
+   */
   live() {
     this.timer = setInterval(() => this.note({}), BEAT);
+    const end = new Promise((done) => (this.die = done));
+    navigator.locks?.request(lockOf(this.take.id), () => end);
   }
 
   /** Add a piece; pieces keep their order whatever takes how long. */
   add(blob, ms) {
     if (this.isGone) return;
-    const piece = { take: this.take.id, number: this.pieces.length, from: this.length, blob };
+    const piece = { take: this.take.id, number: this.pieces.length, from: this.length, ms, blob };
     this.pieces.push(piece);
     this.length += blob.size;
     Object.assign(this.take, { ms, size: this.length, beat: Date.now() });
@@ -60,7 +79,8 @@ export class Spool {
       .then(async () => {
         const work = this.db.transaction(["pieces", "takes"], "readwrite");
         work.objectStore("pieces").put(piece);
-        await promised(work.objectStore("takes").put(this.take));
+        work.objectStore("takes").put({ ...this.take });
+        await committed(work);
       })
       .catch(() => {
         this.isDurable = false;
@@ -72,12 +92,21 @@ export class Spool {
     Object.assign(this.take, facts, { beat: Date.now() });
     if (!this.isDurable) return;
     this.queue = this.queue
-      .then(() => promised(this.db.transaction("takes", "readwrite").objectStore("takes").put({ ...this.take })))
+      .then(() => putTake(this.db, this.take))
       .catch(() => {});
   }
 
   size() {
     return this.length;
+  }
+
+  /** What the server does not have when it has confirmed `offset` bytes: {pieces, seconds}. */
+  unsent(offset) {
+    const isSent = (piece) => piece.from + piece.blob.size <= offset;
+    const first = this.pieces.findIndex((piece) => !isSent(piece));
+    if (first < 0) return { pieces: 0, seconds: 0 };
+    const sentMs = first ? this.pieces[first - 1].ms : 0;
+    return { pieces: this.pieces.length - first, seconds: Math.max(1, Math.round((this.take.ms - sentMs) / 1000)) };
   }
 
   async read(from, to) {
@@ -97,8 +126,18 @@ export class Spool {
   async remove() {
     this.isGone = true;
     clearInterval(this.timer);
+    this.die();
     await this.queue;
     if (this.db) await removeTake(this.take.id, this.db);
+  }
+
+  /** Let go of the take without removing it: the studio offers it from now on. */
+  async release() {
+    clearInterval(this.timer);
+    await this.queue;
+    this.isGone = true; // nobody writes to it any more
+    if (this.db) await putTake(this.db, { ...this.take, beat: 0 }).catch(() => {});
+    this.die();
   }
 
   /** Take up a take that an earlier visit left. */
@@ -117,15 +156,27 @@ export async function removeTake(id, db = null) {
   db ??= await open();
   const work = db.transaction(["pieces", "takes"], "readwrite");
   work.objectStore("pieces").delete(range(id));
-  await promised(work.objectStore("takes").delete(id));
+  work.objectStore("takes").delete(id);
+  await committed(work);
+}
+
+/** Call onTake(newest left take, or undefined) now and again whenever one may have become old enough to be offered. Returns the look. */
+export function watchLeftTakes(owner, onTake) {
+  const look = async () => onTake((await leftTakes(owner))[0]);
+  look();
+  setInterval(look, DEAD_AFTER);
+  return look;
 }
 
 /** The takes of `owner` that are in nobody's hands, newest first; one that lives in another tab is not among them. */
-export async function leftTakes(owner) {
+async function leftTakes(owner) {
   try {
     const db = await open();
     const takes = await promised(db.transaction("takes").objectStore("takes").getAll());
-    return takes.filter((take) => take.owner === owner && take.size > 0 && Date.now() - take.beat > DEAD_AFTER).sort((a, b) => b.startedAt - a.startedAt);
+    db.close();
+    const held = new Set((await navigator.locks?.query())?.held.map((lock) => lock.name));
+    const isLeft = (take) => take.owner === owner && take.size > 0 && Date.now() - take.beat > DEAD_AFTER && !held.has(lockOf(take.id));
+    return takes.filter(isLeft).sort((a, b) => b.startedAt - a.startedAt);
   } catch {
     return [];
   }

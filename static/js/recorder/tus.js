@@ -9,18 +9,28 @@ const STALL = 30_000;
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 
-/** The server said no for good: its words are the message. */
+/** The server said no for good. The message is its own sentence; empty if it gave none (a page, or a proxy's answer). */
 export class Refused extends Error {
   constructor(status, words) {
-    super(words || `HTTP ${status}`);
+    super(words);
     this.status = status;
   }
+
+  /** Why, for pages to find their words by: "signedOut", "stale" (the page is older than the session), "said", "silent". */
+  get kind() {
+    if (this.status === 401) return "signedOut";
+    if (this.message) return "said";
+    return this.status === 403 ? "stale" : "silent";
+  }
 }
+
+/** The server is there and answers, but not as it should; it may do so later. */
+export class Trouble extends Error {}
 
 const encode = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
 export class Upload {
-  /** url: where uploads are made; length: bytes, or null while recording; metadata: texts; onState(state): "sending", "waiting". */
+  /** url: where uploads are made; length: bytes, or null while recording; metadata: texts; onState(state, error): "sending", or "waiting" and why. */
   constructor({ url, source, length = null, metadata = {}, location = null, video = null, offset = 0, onProgress = () => {}, onState = () => {} }) {
     Object.assign(this, { url, source, length, metadata, location, video, offset, onProgress, onState });
     this.stopped = false;
@@ -50,17 +60,18 @@ export class Upload {
     const metadata = Object.entries(this.metadata).map(([key, value]) => `${key} ${encode(value)}`).join(",");
     const size = this.length === null ? { "Upload-Defer-Length": "1" } : { "Upload-Length": String(this.length) };
     const answer = await this.request("POST", this.url, { headers: { ...size, "Upload-Metadata": metadata } });
-    if (answer.status !== 201) throw await this.refusal(answer);
+    if (answer.redirected || answer.status !== 201) throw await this.refusal(answer);
     this.location = answer.headers.get("Location");
     this.video = answer.headers.get("X-Video");
   }
 
   /** A refusal that will not change by waiting; everything else is worth another try. */
   async refusal(answer) {
+    if (answer.redirected) return new Refused(401, ""); // none of these addresses ever redirects: this is somebody's sign-in page
     const words = await answer.text().catch(() => "");
-    const short = answer.headers.get("Content-Type")?.startsWith("text/plain") ? words : "";
+    const own = answer.headers.get("Content-Type")?.startsWith("text/plain") ? words : "";
     const forGood = [400, 401, 403, 404, 410, 412, 413, 415, 429].includes(answer.status);
-    return forGood ? new Refused(answer.status, short) : new Error(`HTTP ${answer.status}`);
+    return forGood ? new Refused(answer.status, own) : new Trouble(`HTTP ${answer.status}`);
   }
 
   /** Send whatever the source has until `isComplete()`; resolves then. Rejects only with Refused. */
@@ -82,11 +93,10 @@ export class Upload {
       } catch (error) {
         if (this.stopped) return;
         if (error instanceof Refused) throw error;
-        if (this.stopped) return;
         // Too much for this line within the time a request may take: the next one asks for less.
         if (error.name === "AbortError") this.piece = Math.max(SMALLEST_PIECE, this.piece / 2);
         this.unsure = this.location !== null;
-        this.onState("waiting");
+        this.onState("waiting", error);
         await this.pause(this.wait);
         this.wait = Math.min(this.wait * 2, LONGEST_WAIT);
       }
@@ -102,7 +112,7 @@ export class Upload {
       this.offset = Number(answer.headers.get("Upload-Offset"));
       return;
     }
-    if (answer.status !== 204) throw await this.refusal(answer);
+    if (answer.redirected || answer.status !== 204) throw await this.refusal(answer);
     this.offset = Number(answer.headers.get("Upload-Offset"));
     this.onProgress(this.offset);
   }
@@ -110,7 +120,7 @@ export class Upload {
   /** After a loss only the server knows how much arrived. */
   async ask() {
     const answer = await this.request("HEAD", this.location);
-    if (!answer.ok) throw await this.refusal(answer);
+    if (answer.redirected || !answer.ok) throw await this.refusal(answer);
     this.offset = Number(answer.headers.get("Upload-Offset"));
     this.unsure = false;
     this.onProgress(this.offset);
@@ -123,7 +133,7 @@ export class Upload {
         const answer = await this.request("POST", `${this.location}/finish`, {
           headers: { "Content-Type": "application/json" }, body: JSON.stringify({ length }),
         });
-        if (answer.ok) return await answer.json();
+        if (answer.ok && !answer.redirected) return await answer.json();
         if (answer.status === 409) {
           this.offset = Number(answer.headers.get("Upload-Offset"));
           await this.run(() => this.offset >= length);
@@ -132,7 +142,7 @@ export class Upload {
         throw await this.refusal(answer);
       } catch (error) {
         if (error instanceof Refused || this.stopped) throw error;
-        this.onState("waiting");
+        this.onState("waiting", error);
         await this.pause(this.wait);
         this.wait = Math.min(this.wait * 2, LONGEST_WAIT);
       }
