@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,6 +20,7 @@ from accounts.models import User
 from messaging.admin.sending import cut, pill
 from messaging.models import EmailProvider
 from messaging.services import providers
+from pitch.lib import limiter
 
 TESTS_PER_MINUTE = 5
 SENDER_MODES = format_lazy(
@@ -214,7 +214,7 @@ class EmailProviderAdmin(TenantAdmin):
         form = TestForm(request.POST)
         dialogue = None
         if form.is_valid():
-            if _too_many(staff_user(request).pk):
+            if limiter.too_many("provider-test", staff_user(request).pk, TESTS_PER_MINUTE):
                 form.add_error(None, _t("Five tests a minute are enough; wait a moment."))
             else:
                 dialogue = providers.test(provider, form.cleaned_data["address"])
@@ -227,13 +227,3 @@ class EmailProviderAdmin(TenantAdmin):
             "dialogue": dialogue,
         }
         return TemplateResponse(request, "admin/messaging/emailprovider/test.html", context)
-
-
-def _too_many(user_id: int) -> bool:
-    key = f"provider-test:{user_id}"
-    if cache.add(key, 1, 60):
-        return False
-    try:
-        return bool(cache.incr(key) > TESTS_PER_MINUTE)
-    except ValueError:
-        return False

@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import re
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +23,7 @@ from messaging.transports import guard
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
 from messaging.transports.wire import Timeouts
+from pitch.lib import hosts
 from pitch.lib.emails import normalize
 from pitch.lib.fields import new_code
 
@@ -31,8 +31,6 @@ RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
 # Somebody waits for the answer; a mail server that needs longer can still send.
 TEST_TIMEOUTS = Timeouts(connect=10, greeting=15, reply=30, data=30, block=30, dot=60)
-# A name of labels (a short one of an own network, too), IPv4, or IPv6 without brackets.
-HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,25 @@ def transport_for(provider: EmailProvider) -> SmtpTransport:
     return SmtpTransport(provider, is_guarded=provider.is_guarded)
 
 
-def is_guarded(actor: User | None, session: Session | None) -> bool:
-    """Say whether who saves may only name servers that the operator lets an organization's people and programs reach."""
-    return session is not None or (actor is not None and not actor.is_operator)
+def is_guarded(provider: EmailProvider, actor: User | None, session: Session | None) -> bool:
+    """Say whether who saves may only name servers that the operator lets an organization's people and programs reach.
+
+    Operators vouch for what they save; somebody else's change leaves that alone as long as host, port and security stay.
+    """
+    if session is None and (actor is None or actor.is_operator):
+        return False
+    return not EmailProvider.objects.filter(
+        pk=provider.pk, is_guarded=False, host=provider.host, port=provider.port, security=provider.security
+    ).exists()
 
 
 def check(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> None:
     """Raise ValidationError for settings that cannot work or that this person or program must not save."""
-    if not HOST.fullmatch(provider.host):
-        raise ValidationError({"host": _("Write the name of a mail server, like smtp.example.org, or an IP address.")})
+    if not hosts.is_host(provider.host.removesuffix(".")):
+        words = _("“%(host)s” is no host name. Write a name like smtp.example.org or an IP address.")
+        raise ValidationError({"host": words % {"host": provider.host[:80]}})
     check_security(provider)
-    if is_guarded(actor, session):
+    if is_guarded(provider, actor, session):
         check_reach(provider)
     for column in ("from_name", "reply_to_name"):
         try:
@@ -82,12 +88,24 @@ def check(provider: EmailProvider, *, actor: User | None = None, session: Sessio
         except mime.BadHeader as err:
             raise ValidationError({column: _("This name cannot stand in the header of a mail.")}) from err
     if provider.ca_bundle:
-        try:
-            ssl.create_default_context(cadata=provider.ca_bundle)
-        except (ssl.SSLError, ValueError) as err:
-            raise ValidationError(
-                {"ca_bundle": _("This is not the certificate of an authority in PEM: -----BEGIN CERTIFICATE----- …")}
-            ) from err
+        check_authority(provider.ca_bundle)
+
+
+def check_authority(text: str) -> None:
+    """Raise ValidationError if a connection could not use `text` as its certificate authority: it is really loaded."""
+    if not text.isascii():
+        words = _(
+            "The certificate authority holds letters beyond ASCII. Leave out the comments around the certificates."
+        )
+        raise ValidationError({"ca_bundle": words})
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError) as err:
+        words = _(
+            "The certificate authority cannot be read. It must be PEM text with whole certificates, each from "
+            "-----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+        )
+        raise ValidationError({"ca_bundle": words}) from err
 
 
 def check_reach(provider: EmailProvider) -> None:
@@ -158,7 +176,7 @@ def save_smtp(
 
 def save(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> EmailProvider:
     """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError."""
-    provider.is_guarded = is_guarded(actor, session)
+    provider.is_guarded = is_guarded(provider, actor, session)
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
     check(provider, actor=actor, session=session)
     provider.full_clean(exclude=["organization", "password"])
@@ -174,6 +192,13 @@ def save(provider: EmailProvider, *, actor: User | None = None, session: Session
             security=provider.security,
         )
     return provider
+
+
+def _was_vouched_for(provider: EmailProvider) -> bool:
+    """Say whether an operator saved this very host, port and security."""
+    return EmailProvider.objects.filter(
+        pk=provider.pk, is_guarded=False, host=provider.host, port=provider.port, security=provider.security
+    ).exists()
 
 
 def delete(provider: EmailProvider, *, actor: User) -> None:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.core.cache import cache
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.models import Organization, Person, User
 from messaging.limits import MAX_BCC, MAX_RECIPIENTS
 from messaging.models import Delivery
+from pitch.lib import limiter
 from pitch.lib.emails import CONTROL, BadAddress, address_key, normalize
 
 MAX_TEXT = 20_000
@@ -234,13 +234,8 @@ def search(organization: Organization, user: User, query: str, limit: int = 8) -
     query = CONTROL.sub(" ", query).strip()[:60]
     if len(query) < 2:
         return []
-    bucket = f"recipient-search:{user.pk}"
-    cache.add(bucket, 0, 60)
-    try:
-        if cache.incr(bucket) > SEARCHES_PER_MINUTE:
-            raise TooManySearches
-    except ValueError:
-        pass  # the minute ended between the two calls
+    if limiter.too_many("recipient-search", user.pk, SEARCHES_PER_MINUTE):
+        raise TooManySearches
     recent = (
         Delivery.objects.for_organization(organization)
         .filter(Q(name__icontains=query) | Q(address__icontains=query), message__sender=user, message__is_test=False)

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -23,6 +22,7 @@ from messaging.models import Message
 from messaging.services import composing, drafts, recipients, summaries
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
+from pitch.lib import limiter
 from templates_app.services import signatures
 from videos.services import library
 from videos.views.library import with_urls
@@ -242,9 +242,7 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
 def message_test(request: HttpRequest, code: str) -> JsonResponse:
     """Send the draft to oneself."""
     user = member(request)
-    key = f"test-mails:{user.pk}"
-    cache.add(key, 0, 60)
-    if cache.incr(key) > TESTS_PER_MINUTE:
+    if limiter.too_many("test-mail", user.pk, TESTS_PER_MINUTE):
         return JsonResponse({"error": _("That were many tests. Wait a minute before the next one.")}, status=429)
     try:
         delivery = composing.send_test(own_draft(request, code), user)

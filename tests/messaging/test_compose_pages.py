@@ -6,13 +6,14 @@ import time
 from datetime import timedelta
 
 import pytest
+import time_machine
 import trustme
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
 from messaging.models import Delivery, EmailProvider, Message
-from messaging.services import composing, drafts, recipients
+from messaging.services import composing, drafts, providers, recipients
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
 from tests.conftest import make_user
@@ -517,6 +518,7 @@ def test_probable_typing_mistakes(address, meant):
 
 
 @pytest.mark.abuse("A20")
+@time_machine.travel(timezone.now(), tick=False)  # all of it within one minute
 def test_search_finds_own_people_only_and_is_limited(signed_in, alice, acme, globex):
     from accounts.models import Person
 
@@ -549,7 +551,7 @@ class TestConfigureSmtp:
             capsys, user="pitch", password_env="SMTP_PASSWORD", ca_file=str(authority), from_address="pitch@acme.test"
         )
         assert (said["host"], said["port"], said["password"]) == ("smtp.acme.test", 587, True)
-        assert EmailProvider.objects.get().ca_bundle == authority.read_text()
+        assert EmailProvider.objects.get().ca_bundle == authority.read_text().strip()
         assert "canary" not in json.dumps(said)
         self.configure(capsys, host="mail.acme.test", port=465, security="ssl")
         provider = EmailProvider.objects.get()
@@ -562,6 +564,50 @@ class TestConfigureSmtp:
         page = signed_in(ada).get(reverse("admin:messaging_emailprovider_change", args=[provider.pk]))
         assert page.status_code == 200
         assert "notes" in client_text(signed_in(ada).get(reverse("admin:accounts_organization_change", args=[acme.pk])))
+
+    @pytest.mark.parametrize(
+        "host", [".example.com", "mail..example.test", f"{'a' * 64}.test", "smtp example", "1.2.3.4.5"]
+    )
+    def test_a_typing_mistake_in_the_host_is_said(self, acme, capsys, host):
+        with pytest.raises(CommandError, match="is no host name") as caught:
+            self.configure(capsys, host=host)
+        assert host in str(caught.value)
+        assert not EmailProvider.objects.exists()
+
+    @pytest.mark.parametrize("host", ["mailpit", "mail_server", "smtp.müller.example", "127.0.0.1", "::1"])
+    def test_hosts_that_can_be_looked_up_are_taken(self, acme, capsys, host):
+        assert self.configure(capsys, host=host)["host"] == host
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"garbage", "cannot be read. It must be PEM text"),
+            (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "cannot be read. It must be PEM text"),
+            ("# Müller CA\n".encode(), "letters beyond ASCII"),
+            (b"\xff\x00\x80", "is no PEM text"),
+            (b" \n", "is empty"),
+        ],
+    )
+    def test_an_authority_that_no_connection_could_use_is_said(self, acme, capsys, tmp_path, content, words):
+        authority = tmp_path / "ca.pem"
+        authority.write_bytes(content)
+        with pytest.raises(CommandError, match=re.escape(words)):
+            self.configure(capsys, ca_file=str(authority))
+        assert not EmailProvider.objects.exists()
+
+    def test_what_was_switched_off_is_on_again_under_the_new_name(self, acme, capsys):
+        self.configure(capsys)
+        EmailProvider.objects.update(is_active=False)
+        self.configure(capsys, host="mail.acme.test")
+        provider = EmailProvider.objects.get()
+        assert (provider.is_active, provider.name) == (True, "mail.acme.test")
+        assert providers.resolve(acme) == provider
+
+    def test_a_name_somebody_gave_stays_while_the_host_stays(self, acme, capsys):
+        self.configure(capsys)
+        EmailProvider.objects.update(name="Our relay")
+        self.configure(capsys, port=465, security="ssl")
+        assert EmailProvider.objects.get().name == "Our relay"
 
     def test_no_tls_is_refused_unless_allowed(self, acme, capsys, settings):
         with pytest.raises(CommandError, match="SMTP_ALLOW_PLAINTEXT"):
@@ -588,9 +634,9 @@ class TestConfigureSmtp:
 
     def test_what_cannot_work_is_refused(self, acme, capsys, tmp_path):
         (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-        with pytest.raises(CommandError, match="not the certificate of an authority"):
+        with pytest.raises(CommandError, match="It must be PEM text"):
             self.configure(capsys, ca_file=str(tmp_path / "ca.pem"))
-        with pytest.raises(CommandError, match="the name of a mail server"):
+        with pytest.raises(CommandError, match="is no host name"):
             self.configure(capsys, host="smtp.acme.test:587")
         assert not EmailProvider.objects.exists()
         self.configure(capsys, host="10.1.2.3", port=2500)  # the operator may name any

@@ -50,9 +50,15 @@ class Command(BaseCommand):
         ca_bundle = ""
         if options["ca_file"]:
             try:
-                ca_bundle = Path(options["ca_file"]).read_text(encoding="ascii")
-            except (OSError, UnicodeDecodeError) as err:
-                raise CommandError(f"The file {options['ca_file']} cannot be read as PEM: {err}") from err
+                ca_bundle = Path(options["ca_file"]).read_text(encoding="utf-8").strip()
+            except OSError as err:
+                raise CommandError(f"The file {options['ca_file']} cannot be read: {err.strerror}.") from err
+            except UnicodeDecodeError as err:
+                raise CommandError(
+                    f"The file {options['ca_file']} is no PEM text; convert it with openssl x509."
+                ) from err
+            if not ca_bundle:
+                raise CommandError(f"The file {options['ca_file']} is empty; it must hold certificates as PEM text.")
         try:
             provider = providers.save_smtp(
                 organization,
