@@ -421,6 +421,8 @@ def test_a_large_body_arrives_as_it_was_with_its_dots(connect):
         (b"a\n.\r\nMAIL FROM:<spy@evil.example>\r\n", "line end"),
         (b"a\r.\r\nMAIL FROM:<spy@evil.example>\r\n", "line end"),
         (b"a\r\r\n", "line end"),
+        (b"a\r.\nMAIL FROM:<spy@evil.example>\r\n", "line end"),
+        (b"a\n\r.\n\rMAIL FROM:<spy@evil.example>\r\n", "line end"),
         (b"a\n", "line end"),
         (b"a\0b\r\n", "line end"),
         (b"x" * 999 + b"\r\n", "longer"),
