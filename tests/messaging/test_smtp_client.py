@@ -551,6 +551,24 @@ def test_goodbye_to_a_server_that_does_not_answer_ends(connect):
     assert server.received.endswith(b"QUIT\r\n")
 
 
+def test_goodbye_after_an_announcement_is_to_hang_up(connect):
+    def script(wire):
+        wire.greet(*PIPELINED)
+        wire.until(b"DATA\r\n")
+        wire.say("250 ok", "250 ok", "354 go")
+        wire.body()
+        wire.until(b"DATA\r\n")
+        wire.say("250 kept")  # and not a word about the announced one
+        wire.wait()
+
+    with ScriptedServer(script) as server:
+        client = connect(server)
+        send(client, mail(1), following=mail(2))
+        client.quit()
+        assert not client.is_connected
+    assert server.received.endswith(b"DATA\r\n")
+
+
 @pytest.mark.parametrize("name", ["x y", "x\r\nMAIL", "", "ü.example"])
 def test_only_a_name_is_greeted_with(name):
     with pytest.raises(ValueError, match="EHLO"):
