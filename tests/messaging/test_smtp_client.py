@@ -1,5 +1,6 @@
 """Our SMTP client against servers that say what no polite server says, byte by byte."""
 
+import contextlib
 from threading import Event
 
 import pytest
@@ -361,18 +362,15 @@ def test_a_letter_at_a_time_is_not_listened_to_for_ever(connect):
     def script(wire):
         wire.greet()
         wire.line()
-        while True:  # until the client goes
-            wire.sock.sendall(b"250-x\r\n"[:1])
-            wire.sock.settimeout(0.05)
-            try:
-                if not wire.sock.recv(100):
-                    return
-            except TimeoutError:
-                continue
+        wire.sock.settimeout(0.05)
+        for _letter in range(40):  # two seconds, each letter well within the time-out
+            wire.sock.sendall(b"2")
+            with contextlib.suppress(TimeoutError):
+                wire.sock.recv(1)
 
     with ScriptedServer(script) as server:
         client = connect(server, timeouts=SHORT)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost, match="timed out"):
             client.send(mail(), lambda: None)
 
 
@@ -423,6 +421,8 @@ def test_a_large_body_arrives_as_it_was_with_its_dots(connect):
         (b"a\n.\r\nMAIL FROM:<spy@evil.example>\r\n", "line end"),
         (b"a\r.\r\nMAIL FROM:<spy@evil.example>\r\n", "line end"),
         (b"a\r\r\n", "line end"),
+        (b"a\r.\nMAIL FROM:<spy@evil.example>\r\n", "line end"),
+        (b"a\n\r.\n\rMAIL FROM:<spy@evil.example>\r\n", "line end"),
         (b"a\n", "line end"),
         (b"a\0b\r\n", "line end"),
         (b"x" * 999 + b"\r\n", "longer"),
@@ -549,6 +549,24 @@ def test_goodbye_to_a_server_that_does_not_answer_ends(connect):
         client.quit()
         assert not client.is_connected
     assert server.received.endswith(b"QUIT\r\n")
+
+
+def test_goodbye_after_an_announcement_is_to_hang_up(connect):
+    def script(wire):
+        wire.greet(*PIPELINED)
+        wire.until(b"DATA\r\n")
+        wire.say("250 ok", "250 ok", "354 go")
+        wire.body()
+        wire.until(b"DATA\r\n")
+        wire.say("250 kept")  # and not a word about the announced one
+        wire.wait()
+
+    with ScriptedServer(script) as server:
+        client = connect(server)
+        send(client, mail(1), following=mail(2))
+        client.quit()
+        assert not client.is_connected
+    assert server.received.endswith(b"DATA\r\n")
 
 
 @pytest.mark.parametrize("name", ["x y", "x\r\nMAIL", "", "ü.example"])

@@ -94,7 +94,6 @@ def test_offers_made_in_the_clear_count_for_nothing(dialogue):
     ],
 )
 @pytest.mark.abuse("A40")
-@pytest.mark.req("R372")
 def test_without_tls_nothing_more_is_said(dialogue, offers, answer, error):
     def script(wire):
         wire.greet(*offers, "AUTH PLAIN LOGIN")
