@@ -58,6 +58,7 @@ try:
 
     # ---- Keys -----------------------------------------------------------------------------------------------------
     try:
+        PITCH_DATA.mkdir(parents=True, exist_ok=True)
         _demo_keys = keys.load_or_make(PITCH_DATA) if DEMO else {}
     except OSError as err:
         raise BadSetting(

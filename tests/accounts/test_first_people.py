@@ -54,7 +54,6 @@ def test_the_documented_first_start_can_be_followed(shell, tmp_path):
         key = shell(f"set -a; . ./.env; set +a\n{line}".replace("./run manage", "manage")).stdout.strip()
         env = env.replace(f"PITCH_{name}=\n", f"PITCH_{name}={key}\n")
     (tmp_path / ".env").write_text(env, encoding="utf-8")
-    (tmp_path / "data").mkdir()
     assert len(steps) == 6
     for step in steps:
         # Nobody listens there, and no test asks the world outside.

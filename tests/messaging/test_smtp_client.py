@@ -113,7 +113,6 @@ def test_without_pipelining_nothing_is_said_before_the_answer(connect):
         (["250 ok", "250 ok", "421 bye"], (Phase.DATA, 421), False),
     ],
 )
-@pytest.mark.req("R387")
 def test_a_group_of_answers_is_matched(connect, replies, decided, stays):
     def script(wire):
         wire.greet(*PIPELINED)

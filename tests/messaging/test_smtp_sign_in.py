@@ -186,7 +186,6 @@ def cram_md5(wire):
         ("AUTH XOAUTH2 CRAM-MD5", cram_md5),
     ],
 )
-@pytest.mark.req("R367", "R372")
 def test_signing_in_with_letters_beyond_ascii(dialogue, offer, exchange):
     def script(wire):
         wire.greet(offer)

@@ -82,10 +82,11 @@ def test_a_bad_value_stops_the_start_with_a_sentence(start, name, value):
     assert done.stderr.rstrip().count("\n") == 0
 
 
+@pytest.mark.parametrize("mode", ["demo", "production"])
 @pytest.mark.parametrize("folder", ["/proc/x", "{file}/x"])
-def test_a_data_folder_that_cannot_be_is_named(start, tmp_path, folder):
+def test_a_data_folder_that_cannot_be_is_named(start, tmp_path, folder, mode):
     (tmp_path / "file").touch()
-    done = start(PITCH_MODE="demo", PITCH_DATA=folder.format(file=tmp_path / "file"))
+    done = start(PITCH_MODE=mode, PITCH_DATA=folder.format(file=tmp_path / "file"))
     assert done.returncode == 78
     assert done.stderr.startswith("Pitch cannot start: PITCH_DATA is ")
     assert done.stderr.rstrip().count("\n") == 0
