@@ -64,6 +64,7 @@ async function saveOnce() {
     version = answer.body.version;
     status.textContent = answer.body.saved;
     showPreflight(answer.body);
+    form.dispatchEvent(new CustomEvent("draft:saved"));
     refreshPreview();
   } else if (answer.status === 401 || answer.status === 403) {
     dirty = true;
