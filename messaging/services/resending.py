@@ -21,13 +21,26 @@ class CannotResend(Exception):
 
 
 def refused(message: Message) -> QuerySet[Delivery]:
-    """Return the rows of a message that ended without being taken and may be tried again as they are."""
+    """Return the rows of a message that ended without being taken and may be tried again as they are.
+
+    Not those whose mail went to a corrected address since.
+    """
     suppressed = message.organization.suppressions.filter(lifted_at__isnull=True).values("address_key")
-    return Delivery.objects.filter(message=message, state__in=REFUSED).exclude(address_key__in=suppressed)
+    ended = Delivery.objects.filter(message=message, state__in=REFUSED, link_revoked_at__isnull=True)
+    return ended.exclude(address_key__in=suppressed)
+
+
+def can_correct(delivery: Delivery) -> bool:
+    """Say whether another address may help: the mail was refused, or the address is known not to work."""
+    is_dead = delivery.state == Delivery.State.SKIPPED and delivery.error_enum == "suppressed"
+    return (delivery.state in REFUSED or is_dead) and delivery.link_revoked_at is None
 
 
 def requeue(rows: QuerySet[Delivery]) -> int:
-    """Let ended rows wait again, as a new series of tries with the same Message-ID; returns how many. Their message is sending again."""
+    """Let ended rows wait again, as a new series of tries with the same Message-ID; returns how many.
+
+    Their message is sending again.
+    """
     now = timezone.now()
     with transaction.atomic():
         messages = set(rows.values_list("message_id", flat=True))
@@ -49,7 +62,8 @@ def resend_refused(message: Message) -> int:
 def readdress(delivery: Delivery, typed: str) -> Delivery:
     """Send one person's mail to another address: a new row with a new link; the old link leads nowhere any more.
 
-    Raises BadAddress for what is no address, CannotResend if that address is in the message already or the row is still on its way.
+    Raises BadAddress for what is no address, CannotResend if that address is in the message already, or the row is still on its
+    way, or was corrected before, or an administrator closed its link.
     """
     address = normalize(typed)
     message = delivery.message
@@ -66,9 +80,10 @@ def readdress(delivery: Delivery, typed: str) -> Delivery:
     try:
         with transaction.atomic():
             fixed.save()
-            Delivery.objects.filter(pk=delivery.pk).update(
-                link_revoked_at=now, error_description=_("Sent to %(address)s instead") % {"address": address}
-            )
+            words = _("Sent to %(address)s instead") % {"address": address}
+            mine = Delivery.objects.filter(pk=delivery.pk, link_revoked_at__isnull=True)
+            if not mine.update(link_revoked_at=now, error_description=words):
+                raise CannotResend(_("This address was corrected already, or its link was closed; nothing was sent."))
             Message.objects.filter(pk=message.pk).update(
                 status=Message.Status.SENDING, canceled_at=None, paused_at=None, updated_at=now
             )

@@ -17,7 +17,7 @@ from messaging import links
 from messaging.access import own_message
 from messaging.models import Delivery, Message
 from messaging.models.visits import Verdict
-from messaging.services import composing, rendering, summaries
+from messaging.services import composing, rendering, resending, summaries
 from videos.services import media
 from videos.views.library import with_urls
 
@@ -37,6 +37,7 @@ def deliveries_of(message: Message) -> list[Any]:
             row.state == Delivery.State.QUEUED and row.provider is not None and row.provider.stopped_at is not None
         )
         row.waits_for_provider = row.provider.stopped_reason if stopped and row.provider else ""
+        row.can_correct = resending.can_correct(row)
         row.link = links.landing_url(row)
     return rows
 
@@ -54,13 +55,16 @@ def context_of(message: Message) -> dict[str, object]:
          len(row.automated_visits), row.waits_for_provider)
         for row in rows
     ]  # fmt: skip
+    refused = resending.refused(message).count()
+    held = (message.paused_at, message.error_description, refused)
     return {
         "message": message,
+        "refused": refused,
         "summary": summary,
         "rows": rows,
         "undo_left": round(left, 1),
-        "seen": hashlib.sha256(repr((left > 0, facts)).encode()).hexdigest()[:24],
-        "poll": 1 if summary.waiting else 10,
+        "seen": hashlib.sha256(repr((left > 0, held, facts)).encode()).hexdigest()[:24],
+        "poll": 1 if summary.waiting and not message.paused_at else 10,
     }
 
 
