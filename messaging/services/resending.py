@@ -1,5 +1,7 @@
 """Trying again: what was refused, one address that was wrong, and mails of which nobody knows whether they arrived."""
 
+from collections.abc import Collection
+
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -48,10 +50,18 @@ def requeue(rows: QuerySet[Delivery]) -> int:
             state=Delivery.State.QUEUED, attempts=0, next_at=now, date=now, finished_at=None, in_flight_at=None, lease="",
             reply_code=None, reply_text="", error_enum="", error_description="", updated_at=now,
         )  # fmt: skip
-        Message.objects.filter(pk__in=messages).update(status=Message.Status.SENDING, canceled_at=None, updated_at=now)
+        reopen(messages)
     if count:
         wake("messaging.tasks.pump", cluster="send")
     return count
+
+
+def reopen(messages: Collection[int]) -> None:
+    """Let messages send again. A pause goes with what had ended; one that holds rows back stays, for it is about them, too."""
+    rows = Message.objects.filter(pk__in=messages)
+    ended = rows.exclude(status=Message.Status.SENDING)
+    ended.update(paused_at=None, error_enum="", error_description="")
+    rows.update(status=Message.Status.SENDING, canceled_at=None, updated_at=timezone.now())
 
 
 def resend_refused(message: Message) -> int:
@@ -84,9 +94,7 @@ def readdress(delivery: Delivery, typed: str) -> Delivery:
             mine = Delivery.objects.filter(pk=delivery.pk, link_revoked_at__isnull=True)
             if not mine.update(link_revoked_at=now, error_description=words):
                 raise CannotResend(_("This address was corrected already, or its link was closed; nothing was sent."))
-            Message.objects.filter(pk=message.pk).update(
-                status=Message.Status.SENDING, canceled_at=None, paused_at=None, updated_at=now
-            )
+            reopen([message.pk])
     except IntegrityError as err:
         raise CannotResend(_("%(address)s is a recipient of this message already.") % {"address": address}) from err
     wake("messaging.tasks.pump", cluster="send")

@@ -224,3 +224,21 @@ def test_settings_that_are_saved_let_those_go_on_whose_sender_was_refused(
     assert own.paused_at is not None, "what the sender holds back stays so"
     other.refresh_from_db()
     assert other.paused_at is not None, "that is another organization's matter"
+
+
+def test_a_correction_does_not_lift_the_senders_pause_but_one_left_from_before(signed_in, alice, compose, server):
+    server.answers = {"slow@x.example": "451 4.7.1 later", "gone@x.example": "550 5.1.1 no such user"}
+    message = send(compose(to=["slow@x.example", "gone@x.example"]))
+    client = signed_in(alice)
+    client.post(reverse("messaging:message-pause", args=[message.code]))
+    gone = message.deliveries.get(address="gone@x.example")
+    url = reverse("messaging:delivery-readdress", args=[message.code, gone.code])
+    answer = client.post(url, {"address": "here@x.example"}, follow=True)
+    assert "It goes to here@x.example when you let the message go on." in answer.content.decode()
+    message.refresh_from_db()
+    assert message.paused_at is not None
+    Message.objects.filter(pk=message.pk).update(status="completed")
+    Delivery.objects.filter(message=message, state__in=Delivery.WAITING).update(state="error")
+    client.post(reverse("messaging:message-resend", args=[message.code]))
+    message.refresh_from_db()
+    assert (message.status, message.paused_at) == ("sending", None)
