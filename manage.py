@@ -10,6 +10,15 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pitch.settings")
     from django.core.management import execute_from_command_line
 
+    if sys.argv[1:2] == ["make_key"]:
+        # It makes what the settings ask for, so it cannot wait for them.
+        from django.conf import settings
+
+        from pitch.management.commands.make_key import Command
+
+        settings.configure()
+        Command().run_from_argv(sys.argv)
+        return
     execute_from_command_line(sys.argv)
 
 

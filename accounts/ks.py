@@ -93,6 +93,11 @@ class Session:
         """Say whether the session may act for the whole organization."""
         return self.type is SessionType.ADMIN
 
+    @property
+    def label(self) -> str:
+        """Return what the administrators' log calls it."""
+        return f"API session of {self.user_id}" if self.user_id else "API session"
+
 
 @dataclass(frozen=True)
 class Packed:

@@ -42,17 +42,18 @@ class Session:
             if not found:
                 break
             self.rest = rest
-            replies.append(self.answer(line[:4].upper()))
+            replies.append(self.answer(line[:4].upper(), line))
         if replies:
             self.connection.sendall(b"".join(replies))
         return True
 
-    def answer(self, verb: bytes) -> bytes:
-        """Return the reply to a command."""
+    def answer(self, verb: bytes, line: bytes) -> bytes:
+        """Return the reply to a command. Who greets as `plain.…` is not offered PIPELINING."""
         if verb == b"DATA":
             self.in_data = True
             return b"354 go on\r\n"
-        return {b"EHLO": EHLO, b"QUIT": b"221 bye\r\n"}.get(verb, b"250 ok\r\n")
+        offers = EHLO.replace(b"250-PIPELINING\r\n", b"") if line[5:].startswith(b"plain.") else EHLO
+        return {b"EHLO": offers, b"QUIT": b"221 bye\r\n"}.get(verb, b"250 ok\r\n")
 
 
 def serve(pipe: Connection, processor: int | None) -> None:

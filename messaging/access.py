@@ -3,7 +3,7 @@
 from django.http import Http404, HttpRequest
 
 from accounts.access import member
-from messaging.models import Message
+from messaging.models import Delivery, Message
 
 
 def own_message(request: HttpRequest, code: str) -> Message:
@@ -21,3 +21,13 @@ def own_draft(request: HttpRequest, code: str) -> Message:
     if message.status != Message.Status.DRAFT:
         raise Http404
     return message
+
+
+def own_test(request: HttpRequest, code: str) -> Delivery:
+    """Return a test mail the signed-in user sent to themselves; 404 for any other mail."""
+    user = member(request)
+    rows = Delivery.objects.for_organization(user.organization).select_related("provider")
+    delivery = rows.filter(code=code, message__sender=user, message__is_test=True).first()
+    if delivery is None:
+        raise Http404
+    return delivery

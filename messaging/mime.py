@@ -42,7 +42,7 @@ class Mailbox:
 
 @dataclass(frozen=True)
 class Letter:
-    """Everything a mail consists of. `to` None means undisclosed recipients (a Bcc copy, R380)."""
+    """Everything a mail consists of: `sender` is From, `on_behalf_of` is Sender, `to` None means undisclosed recipients (R380)."""
 
     sender: Mailbox
     to: Mailbox | None

@@ -5,6 +5,7 @@ A mail carries its organization as `message.organization`; without one the share
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from email.utils import parseaddr
 from typing import Any
 
@@ -48,7 +49,8 @@ class ProviderEmailBackend(BaseEmailBackend):
         transport = providers.transport_for(provider)
         try:
             for recipient in message.recipients():
-                content = mime.build(self._letter(message, mime.Mailbox(provider.from_name or name, sender), recipient))
+                letter = self._letter(message, mime.Mailbox(provider.from_name or name, sender), recipient)
+                content = mime.build(replace(letter, reply_to=providers.reply_to(provider)))
                 envelope = Envelope(providers.envelope_from(provider, sender), parseaddr(recipient)[1], content)
                 result = transport.send(envelope, before_dot=lambda: None)
                 if result.outcome is not Outcome.ACCEPTED:

@@ -31,6 +31,7 @@ urlpatterns = [
     path("messages/<slug:code>/preview/mail", previews.preview_mail, name="preview-mail"),
     path("messages/<slug:code>/preview/landing", previews.preview_landing, name="preview-landing"),
     path("messages/<slug:code>/snippet/<slug:delivery_code>", sending.delivery_snippet, name="delivery-snippet"),
+    path("tests/<slug:code>", compose.test_state, name="test-state"),
     path("recipients/parse", compose.recipients_parse, name="recipients-parse"),
     path("recipients/search", compose.recipient_search, name="recipient-search"),
 ]

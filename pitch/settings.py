@@ -1,8 +1,10 @@
 """Settings: read once from the environment (docs/configuration.md); a bad value stops the start and says which."""
 
 import ipaddress
+import re
 import sys
 import zoneinfo
+from email.utils import parseaddr
 from pathlib import Path
 
 import dj_database_url
@@ -10,7 +12,8 @@ from cryptography.fernet import Fernet
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from pitch.lib import keys
+from pitch.lib import hosts, keys
+from pitch.lib.emails import BadAddress, normalize
 from pitch.lib.env import BadSetting, Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -38,24 +41,40 @@ try:
         raise BadSetting(
             "PITCH_BASE_URL must begin with https:// in production: browsers give no camera to http pages."
         )
-    if PITCH_BASE_URL.count("/") > 2:
-        raise BadSetting(f"PITCH_BASE_URL is “{PITCH_BASE_URL}”; write scheme and host only, without a path.")
-    _host = PITCH_BASE_URL.split("://", 1)[1].split("/")[0].rsplit(":", 1)[0]
+    # As browsers name it: an IPv6 address keeps its brackets, the port goes.
+    _host = re.sub(r":\d+$", "", PITCH_BASE_URL.split("://", 1)[1])
+    if not hosts.is_host(_host.strip("[]")):
+        raise BadSetting(f"PITCH_BASE_URL is “{PITCH_BASE_URL}”; write scheme, host and port only, without a path.")
     # The base domain selects organizations by host name: acme.<base domain>. Empty: one host for everybody.
-    PITCH_BASE_DOMAIN = env.text("PITCH_BASE_DOMAIN").lower().strip(".")
+    PITCH_BASE_DOMAIN = env.host_name("PITCH_BASE_DOMAIN")
     ALLOWED_HOSTS = [_host, *env.items("PITCH_ALLOWED_HOSTS")]
+    for _allowed in ALLOWED_HOSTS:
+        if _allowed != "*" and not hosts.is_host(_allowed.removeprefix(".").strip("[]")):
+            raise BadSetting(f"PITCH_ALLOWED_HOSTS holds “{_allowed}”; write host names without https:// or port.")
     if PITCH_BASE_DOMAIN:
         ALLOWED_HOSTS.append(f".{PITCH_BASE_DOMAIN}")
     if DEMO:
         ALLOWED_HOSTS += ["127.0.0.1", "localhost", "[::1]"]
 
     # ---- Keys -----------------------------------------------------------------------------------------------------
-    _demo_keys = keys.load_or_make(PITCH_DATA) if DEMO else {}
+    try:
+        PITCH_DATA.mkdir(parents=True, exist_ok=True)
+        _demo_keys = keys.load_or_make(PITCH_DATA) if DEMO else {}
+    except OSError as err:
+        raise BadSetting(
+            f"PITCH_DATA is {PITCH_DATA}, where nothing can be written ({err.strerror}). Set PITCH_DATA to another folder."
+        ) from err
+    except ValueError as err:
+        raise BadSetting(
+            f"PITCH_DATA holds a damaged {PITCH_DATA}/keys.json. Bring it back, or delete it for new keys."
+        ) from err
     SECRET_KEY = env.text("PITCH_SECRET_KEY", _demo_keys.get("PITCH_SECRET_KEY", ""))
     PITCH_ENCRYPTION_KEYS = env.items("PITCH_ENCRYPTION_KEYS", _demo_keys.get("PITCH_ENCRYPTION_KEYS", ""))
     PITCH_LINK_KEYS = env.items("PITCH_LINK_KEYS", _demo_keys.get("PITCH_LINK_KEYS", ""))
     if len(SECRET_KEY) < 50:
-        raise BadSetting("PITCH_SECRET_KEY must have at least 50 random characters.")
+        raise BadSetting(
+            "PITCH_SECRET_KEY must have at least 50 random characters; make them with: openssl rand -base64 48"
+        )
     if not PITCH_ENCRYPTION_KEYS:
         raise BadSetting("PITCH_ENCRYPTION_KEYS is not set; make a key with: ./run manage make_key")
     for _key in PITCH_ENCRYPTION_KEYS:
@@ -66,7 +85,9 @@ try:
                 "PITCH_ENCRYPTION_KEYS holds something that is no key; make one with: ./run manage make_key"
             ) from err
     if not PITCH_LINK_KEYS or any(len(_key) < 32 for _key in PITCH_LINK_KEYS):
-        raise BadSetting("PITCH_LINK_KEYS needs at least one key of 32 or more characters, the newest last.")
+        raise BadSetting(
+            "PITCH_LINK_KEYS needs at least one key of 32 or more characters, made with: openssl rand -base64 32"
+        )
     if len(PITCH_LINK_KEYS) > 36:
         raise BadSetting("PITCH_LINK_KEYS holds more than 36 keys.")
 
@@ -98,7 +119,7 @@ try:
         # Shared by the web and the worker on one host, without another service.
         CACHES = {
             "default": {
-                "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+                "BACKEND": "pitch.lib.caches.FileCache",
                 "LOCATION": PITCH_DATA / "cache",
                 "OPTIONS": {"MAX_ENTRIES": 10_000},
             }
@@ -142,15 +163,24 @@ try:
     # Mail of Pitch itself (invitations, password resets) goes through the organization's provider: accounts pass it up.
     EMAIL_BACKEND = "messaging.system_mail.ProviderEmailBackend"
     DEFAULT_FROM_EMAIL = env.text("PITCH_FROM_EMAIL", f"pitch@{_host}" if "." in _host else "pitch@localhost")
+    try:
+        normalize(parseaddr(DEFAULT_FROM_EMAIL)[1])
+    except BadAddress as err:
+        if env.text("PITCH_FROM_EMAIL"):
+            raise BadSetting(
+                f"PITCH_FROM_EMAIL is “{DEFAULT_FROM_EMAIL}”; it must be an address like pitch@example.org."
+            ) from err
     UNDO_SECONDS = 20
 
     # ---- Video ----------------------------------------------------------------------------------------------------
-    FFMPEG = env.text("FFMPEG")
+    FFMPEG = env.program("FFMPEG")
     VIDEO_MAX_SECONDS = env.integer("VIDEO_MAX_SECONDS", 600, minimum=5, maximum=7200)
     VIDEO_MAX_BYTES = env.integer("VIDEO_MAX_BYTES", 1_000_000_000, minimum=1_000_000)
     UPLOAD_KEEP_DAYS = env.integer("UPLOAD_KEEP_DAYS", 7, minimum=1, maximum=365)
     # How a finished file leaves the house: by Python, or handed to nginx by X-Accel-Redirect below this prefix.
     MEDIA_ACCEL_PREFIX = env.text("MEDIA_ACCEL_PREFIX")
+    if MEDIA_ACCEL_PREFIX and not re.fullmatch(r"(/[\w.~-]+)+/?", MEDIA_ACCEL_PREFIX):
+        raise BadSetting(f"MEDIA_ACCEL_PREFIX is “{MEDIA_ACCEL_PREFIX}”; it must be a path like /protected-media/.")
 
     # ---- API ------------------------------------------------------------------------------------------------------
     KS_ACCEPT_V1 = env.boolean("KS_ACCEPT_V1", True)
@@ -267,6 +297,8 @@ CSRF_TRUSTED_ORIGINS = [PITCH_BASE_URL] if PITCH_BASE_URL.startswith("https://")
 if PITCH_BASE_DOMAIN:
     CSRF_TRUSTED_ORIGINS.append(f"https://*.{PITCH_BASE_DOMAIN}")
 SECURE_SSL_REDIRECT = not DEMO
+# A program is told that plain http fails (R429): one that followed would send its session in the clear each time.
+SECURE_REDIRECT_EXEMPT = [r"^digitanium/", r"^auth/realms/"]
 SECURE_HSTS_SECONDS = 0 if DEMO else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEMO
 SECURE_HSTS_PRELOAD = not DEMO

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("templates_app.urls")),
     path("accounts/", include("accounts.sign_in_urls")),
+    path("", include("api.urls")),
     path("mailbox/", include("pitch.mailbox.urls")),
     path("patterns/", patterns, name="patterns"),
     path("admin/", admin.site.urls),

@@ -8,7 +8,7 @@ ruff check .
 ruff format --check .
 
 step "mypy"
-mypy accounts messaging pitch templates_app videos scripts
+mypy accounts api messaging pitch templates_app videos scripts
 
 step "layers"
 lint-imports

@@ -38,7 +38,12 @@ def clean_html(html: str) -> str:
 
 def from_editor(text: str) -> str:
     """Return what the editor sent, clean: HTML as it is, and plain text (typed without scripts) as paragraphs."""
-    return clean_html(text if re.match(r"\s*<(p|ul|ol|blockquote|h[23])\b", text) else text_to_html(text))
+    return clean_html(as_html(text))
+
+
+def as_html(text: str) -> str:
+    """Return what the editor sent as HTML that is not clean yet."""
+    return text if re.match(r"\s*<(p|ul|ol|blockquote|h[23])\b", text) else text_to_html(text)
 
 
 def text_to_html(text: str) -> str:

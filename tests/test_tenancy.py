@@ -31,6 +31,7 @@ EXPECTED = {
     "messaging:draft-save": POST_ONLY_OWN,
     "messaging:message-send": POST_ONLY_OWN,
     "messaging:message-test": POST_ONLY_OWN,
+    "messaging:test-state": MEMBERS,
     "messaging:message-undo": POST_ONLY_OWN,
     "messaging:message-cancel": POST_ONLY_OWN,
     "messaging:message-pause": POST_ONLY_OWN,
@@ -75,6 +76,8 @@ EXPECTED = {
     "account_reset_password_done": PUBLIC,
     "account_reset_password_from_key": dict.fromkeys(MEMBERS, OK),
     "account_reset_password_from_key_done": PUBLIC,
+    "api:mail-config": dict.fromkeys(MEMBERS, 405),  # tests/api has the calls; a cookie authorizes none
+    "api:mail-setup": dict.fromkeys(MEMBERS, 405),
     "mailbox:mail-list": PUBLIC,  # demo mode only
     "mailbox:mail-clear": dict.fromkeys(MEMBERS, 405),
     "mailbox:mail-detail": dict.fromkeys(MEMBERS, 404),
@@ -119,6 +122,18 @@ def world(acme, alice):
         organization=acme, message=message, name="Anna", address="anna@torvald.example", address_key="anna@torvald.example",
         state="accepted", next_at=timezone.now(), date=timezone.now(), internet_message_id="<x@acme.test>", lane=message.code,
     )  # fmt: skip
+    test = Message.objects.create(
+        organization=acme,
+        sender=alice,
+        is_test=True,
+        subject="Secret test",
+        status="completed",
+        send_after=timezone.now(),
+    )
+    test_mail = Delivery.objects.create(
+        organization=acme, message=test, address="alice@acme.test", address_key="alice@acme.test", state="bounced",
+        reply_text="Secret words", next_at=timezone.now(), date=timezone.now(), internet_message_id="<y@acme.test>", lane=test.code,
+    )  # fmt: skip
     invitation = Invitation.objects.create(
         organization=acme, email="new@acme.test", expires_at=timezone.now() + timezone.timedelta(days=1)
     )
@@ -131,7 +146,8 @@ def world(acme, alice):
     Unsubscribe.objects.create(organization=acme, address_key="no@secret.example")
     Signature.objects.create(organization=acme, owner=alice, html="<p>Secret</p>")
     return {
-        "messaging": message.code, "delivery_code": delivery.code, "videos": video.code, "upload": upload.code,
+        "messaging": message.code, "delivery_code": delivery.code, "test_mail": test_mail.code,
+        "videos": video.code, "upload": upload.code,
         "brand": acme.code, "photo": alice.code,
         "landing": signing.sign("landing", delivery.code), "unsubscribe": signing.sign("unsubscribe", delivery.code),
         "invitation": signing.sign("invitation", invitation.code),
@@ -149,6 +165,7 @@ def path_of(name, world):
         "messaging:unsubscribe": [world["unsubscribe"]],
         "messaging:delivery-snippet": [world["messaging"], world["delivery_code"]],
         "messaging:delivery-readdress": [world["messaging"], world["delivery_code"]],
+        "messaging:test-state": [world["test_mail"]],
         "videos:media": [world["videos"], "video", 0, "0" + "A" * 22, "video.mp4"],
         "videos:upload-resource": [world["upload"]],
         "videos:upload-finish": [world["upload"]],
@@ -157,6 +174,7 @@ def path_of(name, world):
         "accounts:brand-logo": [world["brand"]],
         "accounts:user-photo": [world["photo"]],
         "account_reset_password_from_key": ["1", "set-password"],
+        "api:mail-setup": ["acme"],
         "mailbox:mail-detail": ["none"],
         "mailbox:mail-html": ["none"],
     }
@@ -201,7 +219,11 @@ def test_strangers_cannot_change_anything(client, world, bob, charlie):
         for name, expected in EXPECTED.items()
         if expected is POST_ONLY_OWN and name != "messaging:recipients-parse"
     ]
-    before = (Message.objects.count(), Message.objects.get().updated_at, Video.objects.filter(deleted_at=None).count())
+    before = (
+        Message.objects.count(),
+        Message.objects.get(is_test=False).updated_at,
+        Video.objects.filter(deleted_at=None).count(),
+    )
     for user in (bob, charlie):
         client.force_login(user, backend=django_settings.AUTHENTICATION_BACKENDS[0])
         for name in posts:
@@ -209,7 +231,7 @@ def test_strangers_cannot_change_anything(client, world, bob, charlie):
             assert answer.status_code == 404, f"{user} POST {name}: {answer.status_code}"
     assert before == (
         Message.objects.count(),
-        Message.objects.get().updated_at,
+        Message.objects.get(is_test=False).updated_at,
         Video.objects.filter(deleted_at=None).count(),
     )
 

@@ -26,7 +26,14 @@ class AuditEntry(models.Model):
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(name="audit_by_organization_time", fields=["organization", "-created_at"])]
+        indexes = [
+            models.Index(name="audit_by_organization_time", fields=["organization", "-created_at"]),
+            # The operators' list, over all organizations.
+            models.Index(name="audit_by_time", fields=["-created_at", "-id"]),
+            # The search for an address: who did it, and to whom.
+            models.Index(name="audit_by_actor", fields=["actor_label"]),
+            models.Index(name="audit_by_target", fields=["target"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}".strip()

@@ -58,6 +58,8 @@ class Person(models.Model):
             # Who in this organization has this address: recipients while typing, webhooks, opt-outs.
             models.Index(name="person_by_address", fields=["organization", "address_key"]),
             models.Index(name="person_by_full_name", fields=["organization", "full_name"]),
+            # The operators' list, over all organizations.
+            models.Index(name="person_in_order", fields=["full_name", "email"]),
         ]
 
     def __str__(self) -> str:

@@ -3,24 +3,45 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.core.cache import cache
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin_tools import TenantAdmin, own_organization, staff_user
+from accounts.models import User
 from messaging.admin.sending import cut, pill
 from messaging.models import EmailProvider, ProviderLimit
 from messaging.services import providers
+from pitch.lib import limiter
 
 TESTS_PER_MINUTE = 5
+SENDER_MODES = format_lazy(
+    "<p>{}</p><p>{}</p><p>{}</p><p>{}</p>",
+    _(
+        "Send as: From and MAIL FROM are the person's own address. The mail server must let the account above send as everybody "
+        "who uses Pitch (relay permission)."
+    ),
+    _(
+        "On behalf: From is the person, Sender and MAIL FROM are the default sender address, which must be allowed to send on "
+        "behalf of everybody."
+    ),
+    _(
+        "Service: From is “Person via Organization” at the default sender address, and replies go to the person. It needs no "
+        "rights over people's addresses."
+    ),
+    _(
+        "In each mode the domain of From should be one of the organization's verified domains, or receivers that check DMARC may "
+        "refuse the mail."
+    ),
+)
 
 
 class ProviderForm(forms.ModelForm):
@@ -48,12 +69,14 @@ class ProviderForm(forms.ModelForm):
             "password",
             "from_address",
             "from_name",
-            "uses_default_sender",
+            "sender_mode",
             "reply_to_address",
             "reply_to_name",
             "envelope_from",
             "max_connections",
         ]
+
+    actor: User  # set by get_form
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,9 +103,9 @@ class ProviderForm(forms.ModelForm):
         super()._post_clean()  # type: ignore[misc]  # the stubs leave it out; Django documents full_clean only
         if not self.errors:
             try:
-                providers.check_security(self.instance)
+                providers.check(self.instance, actor=self.actor)
             except ValidationError as err:
-                self.add_error(None, err)
+                self.add_error(None, err)  # it names the fields itself
 
 
 class LimitForm(forms.ModelForm):
@@ -137,14 +160,15 @@ class EmailProviderAdmin(TenantAdmin):
         (
             _("Sender"),
             {
+                "description": SENDER_MODES,
                 "fields": [
+                    "sender_mode",
                     "from_address",
                     "from_name",
-                    "uses_default_sender",
                     "reply_to_address",
                     "reply_to_name",
                     "envelope_from",
-                ]
+                ],
             },
         ),
         (_("Speed"), {"fields": ["max_connections"]}),
@@ -155,6 +179,7 @@ class EmailProviderAdmin(TenantAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         if own_organization(request) is not None:
             form.base_fields["organization"].required = True
+        form.actor = staff_user(request)  # type: ignore[attr-defined]
         return form
 
     @admin.display(description=_("name"))
@@ -180,8 +205,11 @@ class EmailProviderAdmin(TenantAdmin):
         return cut(obj.stopped_reason)
 
     def save_model(self, request: HttpRequest, obj: EmailProvider, form: Any, change: bool) -> None:
-        """Save through the service that the command uses, too."""
+        """Save through the service that the command uses, too, and say what may keep mails from arriving."""
         providers.save(obj, actor=staff_user(request))
+        if "_continue" not in request.POST:  # the form itself says it
+            for doubt in providers.doubts(obj):
+                messages.warning(request, doubt)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Set the limits through the service that the command uses, too."""
@@ -210,8 +238,10 @@ class EmailProviderAdmin(TenantAdmin):
         return super().changeform_view(*args, **kwargs)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Put the test beside the settings."""
+        """Put the test beside the settings, and above them what may keep mails from arriving."""
         context["test_form"] = TestForm(initial={"address": staff_user(request).email})
+        original = context.get("original")
+        context["doubts"] = providers.doubts(original) if original is not None else []
         return super().render_change_form(request, context, *args, **kwargs)
 
     def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -222,7 +252,7 @@ class EmailProviderAdmin(TenantAdmin):
         form = TestForm(request.POST)
         dialogue = None
         if form.is_valid():
-            if _too_many(staff_user(request).pk):
+            if limiter.too_many("provider-test", staff_user(request).pk, TESTS_PER_MINUTE):
                 form.add_error(None, _t("Five tests a minute are enough; wait a moment."))
             else:
                 dialogue = providers.test(provider, form.cleaned_data["address"])
@@ -235,13 +265,3 @@ class EmailProviderAdmin(TenantAdmin):
             "dialogue": dialogue,
         }
         return TemplateResponse(request, "admin/messaging/emailprovider/test.html", context)
-
-
-def _too_many(user_id: int) -> bool:
-    key = f"provider-test:{user_id}"
-    if cache.add(key, 1, 60):
-        return False
-    try:
-        return bool(cache.incr(key) > TESTS_PER_MINUTE)
-    except ValueError:
-        return False

@@ -64,6 +64,8 @@ class Message(models.Model):
     # Names and addresses of the draft's rows as plain text, for search.
     draft_people = models.TextField(blank=True)
     draft_version = models.PositiveIntegerField(default=0)
+    # The save it holds: the page's own id, a dot, the number of the save in that page. Empty if no page saved last.
+    draft_save_id = models.CharField(max_length=44, blank=True, default="")
     draft_saved_at = models.DateTimeField(null=True, blank=True)
 
     # An API message

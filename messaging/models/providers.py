@@ -24,6 +24,13 @@ class EmailProvider(models.Model):
         STARTTLS = "starttls", _("STARTTLS (port 587)")
         NONE = "none", _("none (only if the operator allows it)")
 
+    class SenderMode(models.TextChoices):
+        """Whose name a person's mail stands under: From, Sender and MAIL FROM (docs/sending.md)."""
+
+        SEND_AS = "send-as", _("the person (send as)")
+        ON_BEHALF = "on-behalf", _("the person, sent by the default address (on behalf)")
+        SERVICE = "service", _("the default address (service)")
+
     organization = models.ForeignKey(
         Organization,
         models.CASCADE,
@@ -52,17 +59,18 @@ class EmailProvider(models.Model):
         _("default sender address"),
         blank=True,
         help_text=_(
-            "Mails come from it when the sender's own address may not be used; it must be allowed to send for others."
+            "Sender of Pitch's own mails. People's mails use it only as the sender mode says; it must then be allowed to "
+            "send for others."
         ),
     )
     from_name = models.CharField(_("default sender name"), max_length=120, blank=True)
     reply_to_address = models.EmailField(_("reply address"), blank=True)
     reply_to_name = models.CharField(_("reply name"), max_length=120, blank=True)
-    envelope_from = models.EmailField(_("address for bounces"), blank=True)
-    uses_default_sender = models.BooleanField(
-        _("always send from the default address"),
-        default=False,
-        help_text=_("On: From is the default sender address and replies go to the person who wrote."),
+    envelope_from = models.EmailField(
+        _("address for bounces"), blank=True, help_text=_("MAIL FROM of every mail; empty: as the sender mode says.")
+    )
+    sender_mode = models.CharField(
+        _("mails come from"), max_length=10, choices=SenderMode.choices, default=SenderMode.SEND_AS
     )
 
     max_connections = models.PositiveSmallIntegerField(
@@ -103,6 +111,12 @@ class EmailProvider(models.Model):
             ),
             models.CheckConstraint(
                 name="email_provider_port_in_range", condition=models.Q(port__gte=1) & models.Q(port__lte=65535)
+            ),
+            models.CheckConstraint(
+                name="email_provider_sender_mode_has_its_address",
+                condition=models.Q(sender_mode="send-as")
+                | (models.Q(sender_mode__in=["on-behalf", "service"]) & ~models.Q(from_address="")),
+                violation_error_message=_("This sender mode needs the default sender address."),
             ),
         ]
 

@@ -1,10 +1,12 @@
 """Drafts: a row that is saved while typing, with whatever was typed, right or wrong."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -17,9 +19,21 @@ from videos.models import Video
 
 MAX_KEPT = 200  # rows a draft keeps of each field: far beyond what may be sent, so nothing typed is lost
 
+SAVE_ID = re.compile(r"(?P<page>[0-9a-f]{32})\.(?P<number>[0-9]{1,9})")
+
 
 class StaleDraft(Exception):
     """The draft was changed in another tab since this one read it; nothing was saved."""
+
+
+class TooLong(Exception):
+    """The text is longer than a message may be; nothing was saved, so nothing was cut off either."""
+
+    def __init__(self) -> None:
+        words = _(
+            "Not saved: this message is too long. It stays here; shorten it to %(count)s characters with its formatting."
+        )
+        super().__init__(words % {"count": number_format(sanitize.MAX_LENGTH, force_grouping=True)})
 
 
 class NotADraft(Exception):
@@ -28,9 +42,13 @@ class NotADraft(Exception):
 
 @dataclass(frozen=True)
 class DraftFields:
-    """What the compose page holds. `to` and `bcc` are rows as typed; `version` is the draft_version the page read."""
+    """What the compose page holds. `to` and `bcc` are rows as typed; `version` is the draft_version the page read.
+
+    `save_id` names this save: 32 hex digits of the page, a dot, and a number that grows with every try; empty without scripts.
+    """
 
     version: int
+    save_id: str = ""
     to: list[ParsedAddress] = field(default_factory=list)
     bcc: list[ParsedAddress] = field(default_factory=list)
     subject: str = ""
@@ -60,9 +78,13 @@ def one_line(text: str, limit: int) -> str:
 def save(message: Message, fields: DraftFields) -> Message:
     """Save what was typed, sanitised, and count the version up.
 
-    Raises StaleDraft if another tab saved since, NotADraft if the message was sent.
+    A page that never heard of its own last save goes on from that save, whatever was typed since (`follows`).
+    Raises StaleDraft if another tab saved since, NotADraft if the message was sent, TooLong.
     """
     assert message.sender is not None
+    html = sanitize.as_html(fields.text_html)
+    if len(html) > sanitize.MAX_LENGTH:
+        raise TooLong
     video = None
     if fields.video:
         video = (
@@ -74,26 +96,36 @@ def save(message: Message, fields: DraftFields) -> Message:
     values: dict[str, Any] = {
         "draft": rows,
         "subject": one_line(fields.subject, MAX_SUBJECT),
-        "text_html": sanitize.from_editor(fields.text_html),
+        "text_html": sanitize.clean_html(html),
         "with_signature": fields.with_signature,
         "reply_to": one_line(fields.reply_to, 254),
         "video": video,
+        "draft_save_id": fields.save_id if SAVE_ID.fullmatch(fields.save_id) else "",
     }
     people = "\n".join(f"{row['name']} {row['address']}" for kind in rows.values() for row in kind)
     now = timezone.now()
-    changed = Message.objects.filter(pk=message.pk, status=Message.Status.DRAFT, draft_version=fields.version).update(
-        **values, draft_people=people, draft_version=fields.version + 1, draft_saved_at=now, updated_at=now
+    message.refresh_from_db()
+    base = message.draft_version if follows(message.draft_save_id, fields.save_id) else fields.version
+    changed = Message.objects.filter(pk=message.pk, status=Message.Status.DRAFT, draft_version=base).update(
+        **values, draft_people=people, draft_version=base + 1, draft_saved_at=now, updated_at=now
     )
     message.refresh_from_db()
     if not changed:
         if message.status != Message.Status.DRAFT:
             raise NotADraft(_("This message was sent already; it cannot be changed any more."))
-        if all(getattr(message, name) == value for name, value in values.items()):
-            return message  # the answer to this very save was lost on its way; nothing is stale
         raise StaleDraft(
             _("This draft was changed in another tab. Reload the page to see it; copy what you typed first.")
         )
     return message
+
+
+def follows(held: str, new: str) -> bool:
+    """Say whether save `new` comes from the page that made the save the draft holds, and later than it.
+
+    A save that was under way for long and arrives after a newer one does not follow: it must not undo what was typed since.
+    """
+    one, other = SAVE_ID.fullmatch(held), SAVE_ID.fullmatch(new)
+    return bool(one and other and one["page"] == other["page"] and int(one["number"]) < int(other["number"]))
 
 
 def set_video(message: Message, video: Video | None) -> Message:
@@ -101,7 +133,8 @@ def set_video(message: Message, video: Video | None) -> Message:
     if video is not None:
         message.video = video
         message.draft_version += 1
-        message.save(update_fields=["video", "draft_version", "updated_at"])
+        message.draft_save_id = ""  # for every open page this is a change from elsewhere
+        message.save(update_fields=["video", "draft_version", "draft_save_id", "updated_at"])
     return message
 
 

@@ -1,5 +1,8 @@
 """Providers: which one a mail goes through, how settings are saved, and a test that shows the dialogue."""
 
+import contextlib
+import ipaddress
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,18 +15,24 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.ks import Session
 from accounts.models import App, Organization, User
 from accounts.services import audit
 from messaging import mime
 from messaging.models import Delivery, EmailProvider, Message, ProviderAssignment, ProviderLimit
+from messaging.transports import guard
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
+from messaging.transports.wire import Timeouts
+from pitch.lib import hosts
 from pitch.lib.emails import normalize
 from pitch.lib.fields import new_code
 from pitch.lib.queue import wake
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
+# Somebody waits for the answer; a mail server that needs longer can still send.
+TEST_TIMEOUTS = Timeouts(connect=10, greeting=15, reply=30, data=30, block=30, dot=60)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,71 @@ def transport_for(provider: EmailProvider) -> SmtpTransport:
     return SmtpTransport(provider, is_guarded=provider.is_guarded)
 
 
+def is_guarded(provider: EmailProvider, actor: User | None, session: Session | None) -> bool:
+    """Say whether who saves may only name servers that the operator lets an organization's people and programs reach.
+
+    Operators vouch for what they save; somebody else's change leaves that alone as long as host, port and security stay.
+    """
+    if session is None and (actor is None or actor.is_operator):
+        return False
+    return not EmailProvider.objects.filter(
+        pk=provider.pk, is_guarded=False, host=provider.host, port=provider.port, security=provider.security
+    ).exists()
+
+
+def check(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> None:
+    """Raise ValidationError for settings that cannot work or that this person or program must not save."""
+    if not hosts.is_host(provider.host.removesuffix(".")):
+        words = _("“%(host)s” is no host name. Write a name like smtp.example.org or an IP address.")
+        raise ValidationError({"host": words % {"host": provider.host[:80]}})
+    check_security(provider)
+    if is_guarded(provider, actor, session):
+        check_reach(provider)
+    for column in ("from_name", "reply_to_name"):
+        try:
+            mime.check_value(column, getattr(provider, column))
+        except mime.BadHeader as err:
+            raise ValidationError({column: _("This name cannot stand in the header of a mail.")}) from err
+    if provider.ca_bundle:
+        check_authority(provider.ca_bundle)
+
+
+def check_authority(text: str) -> None:
+    """Raise ValidationError if a connection could not use `text` as its certificate authority: it is really loaded."""
+    if not text.isascii():
+        words = _(
+            "The certificate authority holds letters beyond ASCII. Leave out the comments around the certificates."
+        )
+        raise ValidationError({"ca_bundle": words})
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError) as err:
+        words = _(
+            "The certificate authority cannot be read. It must be PEM text with whole certificates, each from "
+            "-----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+        )
+        raise ValidationError({"ca_bundle": words}) from err
+
+
+def check_reach(provider: EmailProvider) -> None:
+    """Raise ValidationError for a port or an address that the operator has not allowed (abuse cases A3, A4).
+
+    A name is looked up when it is connected to, and held against the same rule then.
+    """
+    if is_loopback_mailbox(provider):
+        return
+    try:
+        guard.check_port(provider.port)
+    except guard.Forbidden as err:
+        raise ValidationError({"port": str(err)}) from err
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(provider.host)
+        try:
+            guard.resolve(provider.host, provider.port)
+        except guard.Forbidden as err:
+            raise ValidationError({"host": str(err)}) from err
+
+
 def check_security(provider: EmailProvider) -> None:
     """Raise ValidationError if the provider would be spoken to in the clear although nobody allowed that."""
     if (
@@ -67,14 +141,18 @@ def check_security(provider: EmailProvider) -> None:
         )
 
 
-def save_smtp(organization: Organization, *, actor: User | None = None, **values: Any) -> EmailProvider:
-    """Make or replace the organization's default SMTP provider.
+def save_smtp(
+    organization: Organization, *, actor: User | None = None, session: Session | None = None, **values: Any
+) -> EmailProvider:
+    """Make or replace the organization's default SMTP provider, and use it from now on.
 
-    `values` are EmailProvider's columns. A password of "" keeps the old one if host and user stay the same. Settings given by
-    somebody with an account (`actor`) may only reach what the operator allows; the operator's own command may name anything.
-    Raises ValidationError.
+    `values` are EmailProvider's columns; a column that is not named keeps its value. A password of "" keeps the old one if
+    host and user stay the same, and an own authority goes with its host: neither is ever tried at another server. Settings
+    given by a person (`actor`) or a program (`session`) may only reach what the operator allows; the operator's own command
+    may name anything. Raises ValidationError.
     """
     with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=organization.pk)  # two first calls at once make one row
         provider = (
             EmailProvider.objects.select_for_update()
             .filter(organization=organization, is_default=True, type=EmailProvider.Type.SMTP)
@@ -83,21 +161,29 @@ def save_smtp(organization: Organization, *, actor: User | None = None, **values
         same_place = (provider.host, provider.user) == (values.get("host"), values.get("user", ""))
         if not values.get("password"):
             values["password"] = provider.password if same_place else ""
+        if provider.host != values.get("host"):
+            values.setdefault("ca_bundle", "")
+        if session is not None and provider.pk is None:
+            # Source 4 names the address mails come from, and nobody has said that the server lets it send as everybody (R450).
+            provider.sender_mode = EmailProvider.SenderMode.SERVICE
+        is_named_by_host = provider.name in {"", provider.host}
         for name, value in values.items():
             setattr(provider, name, value)
-        provider.name = provider.name or provider.host
-        save(provider, actor=actor)
+        if is_named_by_host:
+            provider.name = provider.host[:120]
+        provider.is_active = True
+        save(provider, actor=actor, session=session)
     return provider
 
 
-def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider:
+def save(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> EmailProvider:
     """Check and save a provider whose columns were set. Raises ValidationError.
 
     What stood still for the old settings may try again: the provider itself, and messages whose sender it refused.
     """
-    provider.is_guarded = actor is not None and not actor.is_operator
+    provider.is_guarded = is_guarded(provider, actor, session)
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
-    check_security(provider)
+    check(provider, actor=actor, session=session)
     provider.full_clean(exclude=["organization", "password"])
     with transaction.atomic():
         provider.save()
@@ -106,6 +192,7 @@ def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider
             actor,
             "email provider changed",
             provider.host,
+            label=session.label if session is not None else "",
             port=provider.port,
             security=provider.security,
         )
@@ -188,53 +275,110 @@ def usable() -> Q:
     return rested & (Q(throttled_until__isnull=True) | Q(throttled_until__lte=now))
 
 
-def envelope_from(provider: EmailProvider, sender_address: str) -> str:
-    """Return MAIL FROM: the bounce address, else the address the mail is from (R373, R450)."""
+def envelope_from(provider: EmailProvider, author_address: str) -> str:
+    """Return MAIL FROM: the bounce address, else the service address if it sends, else the author's (R373, R450)."""
     if provider.envelope_from:
         return provider.envelope_from
-    return provider.from_address if provider.uses_default_sender and provider.from_address else sender_address
+    return author_address if provider.sender_mode == EmailProvider.SenderMode.SEND_AS else provider.from_address
+
+
+def reply_to(provider: EmailProvider) -> mime.Mailbox | None:
+    """Return where answers go if the settings say so (R381, R450)."""
+    if not provider.reply_to_address:
+        return None
+    return mime.Mailbox(provider.reply_to_name, provider.reply_to_address)
 
 
 def message_id_domain(provider: EmailProvider | None, sender_address: str) -> str:
-    """Return the domain of Message-IDs: the sender's."""
-    address = provider.from_address if provider is not None and provider.uses_default_sender else sender_address
-    return (address or sender_address).rpartition("@")[2] or "pitch.invalid"
+    """Return the domain of Message-IDs: that of From."""
+    is_service = provider is not None and provider.sender_mode == EmailProvider.SenderMode.SERVICE
+    address = provider.from_address if provider is not None and is_service else sender_address
+    return address.rpartition("@")[2] or "pitch.invalid"
+
+
+def doubts(provider: EmailProvider) -> list[str]:
+    """Return what may keep people's mails from arriving although the settings work, one sentence each.
+
+    DMARC looks at the domain of From alone, so it must be one the organization has proven to own.
+    """
+    organization = provider.organization
+    if organization is None or is_loopback_mailbox(provider):
+        return []  # every organization has domains of its own; and no mail leaves the demo
+    if provider.sender_mode == EmailProvider.SenderMode.SERVICE:
+        addresses = [provider.from_address]
+    else:
+        people = User.objects.for_organization(organization).filter(is_active=True)
+        addresses = list(people.values_list("email", flat=True))
+    proven = tuple(organization.verified_domains.values_list("domain", flat=True))
+    domains = {address.rpartition("@")[2].lower() for address in addresses}
+    strange = sorted(domain for domain in domains if not f".{domain}".endswith(tuple(f".{own}" for own in proven)))
+    if not strange:
+        return []
+    named = ", ".join(strange[:5]) + (" …" if len(strange) > 5 else "")
+    found = [
+        _(
+            "Mails come from %(domains)s, which is not among the verified domains of this organization: receivers that check "
+            "DMARC may refuse them unless the domain's own records name this mail server."
+        )
+        % {"domains": named}
+    ]
+    if provider.sender_mode == EmailProvider.SenderMode.ON_BEHALF:
+        found.append(
+            _("Sent on behalf, such a mail passes only if the mail server signs it (DKIM) for the domain in From.")
+        )
+    return found
 
 
 def test(provider: EmailProvider, address: str) -> Dialogue:
-    """Send a real test mail to `address` and return what was said, without secrets. Never raises for a server's failure."""
+    """Connect, sign in and send a real test mail to `address` (empty: no mail); return what was said, without secrets.
+
+    Never raises for a server's failure.
+    """
     lines: list[str] = []
-    sender = provider.from_address or address
-    letter = mime.Letter(
-        sender=mime.Mailbox(provider.from_name or "Pitch", sender),
-        to=mime.Mailbox("", normalize(address)),
-        subject=_("Pitch: your mail settings work"),
-        text=_("This mail was sent through %(host)s. Nothing else needs to be done.") % {"host": provider.host} + "\n",
-        html="<p>"
-        + _("This mail was sent through %(host)s. Nothing else needs to be done.") % {"host": provider.host}
-        + "</p>\n",
-        message_id=f"<test-{new_code()}@{sender.rpartition('@')[2]}>",
-        date=timezone.now(),
-    )
     transport = SmtpTransport(
-        provider, is_guarded=provider.is_guarded, listen=lambda line: lines.extend(line.splitlines())
+        provider,
+        is_guarded=provider.is_guarded,
+        timeouts=TEST_TIMEOUTS,
+        listen=lambda line: lines.extend(line.splitlines()),
     )
     try:
-        envelope = Envelope(envelope_from(provider, sender), normalize(address), mime.build(letter))
-        result = transport.send(envelope, before_dot=lambda: None)
+        if address:
+            worked, sentence = _send_test(provider, transport, normalize(address))
+        else:
+            transport.connect()
+            worked, sentence = True, _("The mail server can be used. No mail was sent.")
     except ProviderStopped as err:
-        return Dialogue(False, str(err), hide_secrets(lines + ([f"! {err.detail}"] if err.detail else []), provider))
+        worked, sentence = False, str(err)
+        lines += [f"! {err.detail}"] if err.detail else []
+    except mime.BadHeader as err:
+        worked, sentence = False, str(err)
     finally:
         transport.close()
     EmailProvider.objects.filter(pk=provider.pk).update(tested_at=timezone.now())
+    return Dialogue(worked, sentence, hide_secrets(lines, provider))
+
+
+def _send_test(provider: EmailProvider, transport: SmtpTransport, address: str) -> tuple[bool, str]:
+    sender = provider.from_address or address
+    text = _("This mail was sent through %(host)s. Nothing else needs to be done.") % {"host": provider.host}
+    letter = mime.Letter(
+        sender=mime.Mailbox(provider.from_name or "Pitch", sender),
+        to=mime.Mailbox("", address),
+        subject=_("Pitch: your mail settings work"),
+        text=text + "\n",
+        html=f"<p>{text}</p>\n",
+        message_id=f"<test-{new_code()}@{sender.rpartition('@')[2]}>",
+        date=timezone.now(),
+    )
+    envelope = Envelope(envelope_from(provider, sender), address, mime.build(letter))
+    result = transport.send(envelope, before_dot=lambda: None)
     if result.outcome is Outcome.ACCEPTED:
         run_again(provider)
-        sentence = _("The mail server accepted a test mail to %(address)s.") % {"address": address}
-        return Dialogue(True, sentence, hide_secrets(lines, provider))
-    sentence = _("The mail server did not take the test mail: %(said)s") % {
-        "said": result.text or _("the connection was lost")
-    }
-    return Dialogue(False, sentence, hide_secrets(lines, provider))
+        return True, _("The mail server accepted a test mail to %(address)s.") % {"address": address}
+    if result.outcome is Outcome.IN_DOUBT:
+        return False, _("The mail server did not say whether it took the test mail; look whether it arrived.")
+    said = result.text or _("the connection was lost")
+    return False, _("The mail server did not take the test mail: %(said)s") % {"said": said}
 
 
 def hide_secrets(lines: list[str], provider: EmailProvider) -> list[str]:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.core.cache import cache
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.models import Organization, Person, User
 from messaging.limits import MAX_BCC, MAX_RECIPIENTS
 from messaging.models import Delivery
+from pitch.lib import limiter
 from pitch.lib.emails import CONTROL, BadAddress, address_key, normalize
 
 MAX_TEXT = 20_000
@@ -29,6 +29,8 @@ COMMON_DOMAINS = (
     "protonmail.com",
     "googlemail.com",
 )
+BRACKETED = re.compile(r'(?:"[^"]*"|[^"<>])*<[^<>]*>')  # a name, if any, and an address in angle brackets
+QUOTED = re.compile(r"""\"[^"]*\"|^\s*'[^']*'\s*$""")
 WRONG_ENDINGS = {"con": "com", "cmo": "com", "ocm": "com", "comm": "com", "nte": "net", "ogr": "org"}
 
 
@@ -91,10 +93,37 @@ def join_split_names(parts: list[str]) -> list[str]:
     return joined
 
 
+def part_addresses(part: str) -> list[str]:
+    """Part `Anna <a@b> Ben <c@d>` after each closing bracket; what follows the last one stays with it unless it has an address."""
+    pieces, at = [], 0
+    while match := BRACKETED.match(part, at):
+        pieces.append(match[0].strip())
+        at = match.end()
+    rest = part[at:].strip()
+    if pieces and "@" not in rest:
+        pieces[-1] = f"{pieces[-1]} {rest}".strip()
+    elif rest:
+        pieces += part_words(rest)
+    return pieces
+
+
+def part_words(part: str) -> list[str]:
+    """Part addresses with only spaces between them."""
+    words = part.split()
+    return words if "<" not in part and all("@" in word for word in words) else [part]
+
+
 def parse_one(text: str, known_domains: Iterable[str] = ()) -> ParsedAddress:
-    """Parse one recipient: `Name <a@b>`, `"Last, First" <a@b>`, `mailto:a@b` or a bare address (one address only, A6)."""
+    """Parse one recipient: `Name <a@b>`, `"Last, First" <a@b>`, `mailto:a@b` or a bare address.
+
+    One address only (A6): a second one outside quotes is a problem, not dropped.
+    """
     text = text.strip().strip(",;").strip()
     match = re.match(r"^(?P<name>.*?)<\s*(?:mailto:)?(?P<address>[^<>]*)>\s*$", text, re.S)
+    if match and names_somebody_else(match["name"], match["address"]):
+        # Which of them is meant is not for us to say: it stands there until it is mended.
+        words = _("“%(text)s” holds more than one address. Write them one by one, with commas between.")
+        return ParsedAddress("", text[:254], problem=words % {"text": CONTROL.sub(" ", text)[:80]})
     name, address = (match["name"], match["address"]) if match else ("", re.sub(r"(?i)^mailto:", "", text))
     name = CONTROL.sub(" ", name).strip().strip("\"'").strip()[:MAX_NAME]
     address = address.strip().strip("\"'").strip()
@@ -108,6 +137,15 @@ def parse_one(text: str, known_domains: Iterable[str] = ()) -> ParsedAddress:
     return ParsedAddress(name, address, suggestion=suggest(address, known_domains))
 
 
+def names_somebody_else(name: str, address: str) -> bool:
+    """Say whether an unquoted part before `<address>` holds another address, or brackets of its own."""
+    bare = QUOTED.sub("", name)
+    words = [word.strip("()[],;:'\"") for word in bare.split()]
+    return bool(set("<>") & set(bare)) or any(
+        re.fullmatch(r"[^@]+@[^@]+", word) and not same_address(word, address.strip()) for word in words
+    )
+
+
 def same_address(name: str, address: str) -> bool:
     """Say whether a display name is nothing but the address itself."""
     return name.casefold() == address.casefold()
@@ -119,11 +157,7 @@ def parse(text: str, known_domains: Iterable[str] = ()) -> list[ParsedAddress]:
     parts = join_split_names(split(text[:MAX_TEXT]))
     found = []
     for part in parts:
-        words = part.split()
-        if len(words) > 1 and "<" not in part and all("@" in word for word in words):
-            found += [parse_one(word, domains) for word in words]  # addresses parted by spaces
-        else:
-            found.append(parse_one(part, domains))
+        found += [parse_one(piece, domains) for piece in part_addresses(part)]
     return found
 
 
@@ -200,13 +234,8 @@ def search(organization: Organization, user: User, query: str, limit: int = 8) -
     query = CONTROL.sub(" ", query).strip()[:60]
     if len(query) < 2:
         return []
-    bucket = f"recipient-search:{user.pk}"
-    cache.add(bucket, 0, 60)
-    try:
-        if cache.incr(bucket) > SEARCHES_PER_MINUTE:
-            raise TooManySearches
-    except ValueError:
-        pass  # the minute ended between the two calls
+    if limiter.too_many("recipient-search", user.pk, SEARCHES_PER_MINUTE):
+        raise TooManySearches
     recent = (
         Delivery.objects.for_organization(organization)
         .filter(Q(name__icontains=query) | Q(address__icontains=query), message__sender=user, message__is_test=False)

@@ -58,15 +58,33 @@ def render(
 
 
 def reply_to(message: Message, provider: EmailProvider) -> mime.Mailbox | None:
-    """Return where answers go, if that is set anywhere (R381): by the sender, the provider, or as From is not the sender."""
+    """Return where answers go, if that is set anywhere (R381): by the sender, the provider, or as From is not a person."""
     assert message.sender is not None
     if message.reply_to:
         return mime.Mailbox("", message.reply_to)
-    if provider.reply_to_address:
-        return mime.Mailbox(provider.reply_to_name, provider.reply_to_address)
-    if provider.uses_default_sender and provider.from_address:
+    configured = providers.reply_to(provider)
+    if configured is not None:
+        return configured
+    if provider.sender_mode == EmailProvider.SenderMode.SERVICE:
         return mime.Mailbox(message.sender.name, message.sender.email)
     return None
+
+
+def author(message: Message, provider: EmailProvider) -> mime.Mailbox:
+    """Return From: the person who wrote, or the service in that person's name."""
+    assert message.sender is not None
+    name, address = message.sender.name, message.sender.email
+    if provider.sender_mode != EmailProvider.SenderMode.SERVICE:
+        return mime.Mailbox(name, address)
+    via = _("%(name)s via %(organization)s") % {"name": name or address, "organization": message.organization.name}
+    return mime.Mailbox(via, provider.from_address)
+
+
+def agent(provider: EmailProvider, sender: mime.Mailbox) -> mime.Mailbox | None:
+    """Return Sender (RFC 5322 §3.6.2): the service address when it hands in the mail of somebody else."""
+    if provider.sender_mode != EmailProvider.SenderMode.ON_BEHALF or provider.from_address == sender.address:
+        return None
+    return mime.Mailbox(provider.from_name, provider.from_address)
 
 
 def letter_for(delivery: Delivery, provider: EmailProvider) -> mime.Letter:
@@ -81,15 +99,9 @@ def letter_for(delivery: Delivery, provider: EmailProvider) -> mime.Letter:
         unsubscribe_url=unsubscribe_url,
     )
     is_bcc = delivery.kind != Delivery.Kind.PRIMARY
-    name, address = message.sender.name, message.sender.email
-    if provider.uses_default_sender and provider.from_address:
-        name = _("%(name)s via %(organization)s") % {"name": name or address, "organization": message.organization.name}
-        address = provider.from_address
-    mail_from = providers.envelope_from(provider, address)
-    # RFC 5322 §3.6.2: who hands the mail in is named when it is not the author.
-    on_behalf = mime.Mailbox("", mail_from) if mail_from != address else None
+    sender = author(message, provider)
     return mime.Letter(
-        sender=mime.Mailbox(name, address),
+        sender=sender,
         to=None if is_bcc else mime.Mailbox(delivery.name, delivery.address),
         subject=rendered.subject,
         html=rendered.html,
@@ -97,6 +109,6 @@ def letter_for(delivery: Delivery, provider: EmailProvider) -> mime.Letter:
         message_id=delivery.internet_message_id,
         date=delivery.date,
         reply_to=reply_to(message, provider),
-        on_behalf_of=on_behalf,
+        on_behalf_of=agent(provider, sender),
         unsubscribe_url=unsubscribe_url,
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q
+from django.utils import timezone
+from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -96,3 +98,39 @@ def summarize(messages: Iterable[Message]) -> dict[int, Summary]:
         key = row["message_id"]
         found[key] = Summary(**numbers, names=tuple(names.get(key, ())))
     return found
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a test mail so far. `said` is empty while there is nothing to say that was not said at the start."""
+
+    ended: bool
+    is_good: bool
+    said: str
+
+
+def fate_of_test(delivery: Delivery) -> Fate:
+    """Return what became of a test mail, in words for the one who sent it to themselves."""
+    reply = f"{delivery.reply_code or ''} {delivery.reply_text}".strip()
+    why = _("“%(reply)s”") % {"reply": reply} if reply else delivery.error_description
+    values = {"address": delivery.address, "why": why}
+    match delivery.state:
+        case State.ACCEPTED | State.DELIVERED:
+            said = _("The test to %(address)s was accepted by the mail server.") % values
+            return Fate(True, True, said)
+        case State.DEFERRED:
+            values["at"] = time_format(timezone.localtime(delivery.next_at), "H:i")
+            said = (
+                _("The mail server does not take the test to %(address)s yet: %(why)s Trying again at %(at)s.") % values
+            )
+            return Fate(False, False, said)
+        case State.IN_DOUBT:
+            said = _("Nobody knows whether the test to %(address)s arrived. %(why)s")
+            return Fate(True, False, said % {**values, "why": delivery.error_description})
+        case state if state not in Delivery.OPEN:
+            return Fate(True, False, _("The test to %(address)s was not sent: %(why)s") % values)
+    provider = delivery.provider
+    if provider is not None and provider.stopped_at is not None:
+        values["why"] = provider.stopped_reason
+        return Fate(False, False, _("The test to %(address)s waits for your mail server: %(why)s") % values)
+    return Fate(False, True, "")

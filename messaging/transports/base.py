@@ -71,7 +71,7 @@ class Transport(Protocol):
         If `before_dot` raises, the mail is not sent and the connection is dropped. `following` is the mail of the next call, if it
         is known: a transport may announce it already; then the next call is for exactly that one, or `abandon`.
 
-        Raises ProviderStopped for everything that is not about this one address.
+        Raises ProviderStopped for everything that is not about this one address; nothing is announced then.
         """
         ...
 

@@ -303,10 +303,9 @@ class SmtpClient:
         self._announced, self._needs_reset = None, False
 
     def quit(self) -> None:
-        """Say goodbye and close; never raises."""
-        self.abandon()
+        """Say goodbye and close; never raises. Where a mail is announced nobody waits for a polite moment."""
         try:
-            if self.is_connected:
+            if self.is_connected and self._announced is None:
                 self._wire.write(b"QUIT\r\n", self.timeouts.quit)
                 self._wire.read(self.timeouts.quit)
         except ConnectionLost:

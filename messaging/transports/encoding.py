@@ -9,6 +9,7 @@ from messaging.transports.replies import clean_text
 
 MAX_PATH = 254  # RFC 5321 4.5.3.1.3, without the angle brackets
 MAX_LINE = 998  # RFC 5322 2.1.1
+LONE_CR = re.compile(rb"\r(?!\n)")
 UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029]")
 
 
@@ -41,8 +42,8 @@ def encode_body(content: bytes) -> bytes:
     Raises Unsendable for a lone CR or LF, which one server reads as the end of a line and the next does not (SMTP smuggling), and
     for a line over 998 bytes.
     """
-    ends = content.count(b"\r\n")
-    if content.count(b"\n") != ends or content.count(b"\r") != ends or b"\0" in content:
+    # No CR stands alone and there are as many LF: then no LF does either. (Counting CRLF takes three times as long.)
+    if LONE_CR.search(content) or content.count(b"\r") != content.count(b"\n") or b"\0" in content:
         raise Unsendable(_("The mail holds a line end that mail servers read in different ways."))
     if not content.endswith(b"\r\n"):
         content += b"\r\n"

@@ -19,7 +19,7 @@ from messaging.transports.base import Envelope, Outcome, ProviderStopped, Result
 from messaging.transports.client import NotOffered, Refused, SmtpClient
 from messaging.transports.encoding import Unsendable
 from messaging.transports.replies import Reply
-from messaging.transports.wire import ConnectionLost, Phase, ProtocolError, SmtpError, TlsFailed
+from messaging.transports.wire import ConnectionLost, Phase, ProtocolError, SmtpError, Timeouts, TlsFailed
 
 ENHANCED = re.compile(r"^\s*([245])\.(\d{1,3})\.(\d{1,3})\b")
 # Exchange says so at MAIL, at RCPT or after the mail: nobody's address is wrong, the account may not send for this user.
@@ -111,10 +111,16 @@ class SmtpTransport:
     """
 
     def __init__(
-        self, provider: EmailProvider, *, is_guarded: bool = False, listen: Callable[[str], None] | None = None
+        self,
+        provider: EmailProvider,
+        *,
+        is_guarded: bool = False,
+        timeouts: Timeouts | None = None,
+        listen: Callable[[str], None] | None = None,
     ) -> None:
         self.provider = provider
         self.is_guarded = is_guarded
+        self.timeouts = timeouts
         self.listen = listen
         self.client: SmtpClient | None = None
 
@@ -154,6 +160,7 @@ class SmtpTransport:
             context=context,
             starttls=provider.security == EmailProvider.Security.STARTTLS,
             addresses=addresses,
+            timeouts=self.timeouts,
             listen=self.listen,
         )
 
@@ -215,14 +222,18 @@ class SmtpTransport:
                 return Result(Outcome.IN_DOUBT if err.dot_written else Outcome.LOST, None, str(err))
             if answer.phase is Phase.MAIL and answer.reply.code == 421 and not is_new:
                 continue
-            return self._judge(envelope, answer.phase, answer.reply)
+            try:
+                return self._judge(envelope, answer.phase, answer.reply)
+            except ProviderStopped:
+                client.abandon()
+                raise
 
     def _judge(self, envelope: Envelope, phase: Phase, reply: Reply) -> Result:
         """Return what an answer means for the address; raises ProviderStopped if it is not about the address."""
         if is_crowded(reply):
             raise _too_many(reply)
-        is_about_mail = reply.code == 552 or enhanced(reply.text) == ("3", "4")  # larger than the server takes
-        if phase is Phase.MAIL and not is_about_mail:
+        # 552, 5.3.4: the mail is larger than the server takes, whoever it is from.
+        if phase is Phase.MAIL and reply.code != 552 and enhanced(reply.text) != ("3", "4"):
             _refuse_sender(envelope, reply)
         if reply.code >= 500 and SEND_AS.search(reply.text):
             raise SenderRefused(

@@ -3,12 +3,13 @@
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import time_format
 from django.utils.translation import gettext as _
@@ -18,17 +19,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import member, member_required
 from messaging import limits
-from messaging.access import own_draft, own_message
+from messaging.access import own_draft, own_message, own_test
 from messaging.models import Message
-from messaging.services import composing, drafts, preflight, providers, recipients
+from messaging.services import composing, drafts, preflight, providers, recipients, summaries
 from messaging.services.drafts import DraftFields
 from messaging.services.preflight import Preflight
 from messaging.services.recipients import ParsedAddress
+from pitch.lib import limiter
 from templates_app.services import signatures
 from videos.services import library
 from videos.views.library import with_urls
 
-MAX_BODY = 200_000
+MAX_BODY = 1_000_000  # bytes of JSON: the longest text in any alphabet, also escaped, and all recipients
 TESTS_PER_MINUTE = 6
 
 
@@ -60,6 +62,7 @@ def fields_from_json(data: dict[str, Any]) -> DraftFields:
         raise ValueError("version")
     return DraftFields(
         version=version,
+        save_id=str(data.get("save_id", "")),
         to=rows_from_json(data.get("to")),
         bcc=rows_from_json(data.get("bcc")),
         subject=str(data.get("subject", "")),
@@ -93,12 +96,16 @@ def message_edit(request: HttpRequest, code: str) -> HttpResponse:
     message = own_message(request, code)
     if message.status != Message.Status.DRAFT:
         return redirect("messaging:message-detail", code)
-    return edit_page(request, message)
+    problems = []
+    if "refused" in request.GET:  # Send came back: say all that still stands against it
+        try:
+            composing.check(message, by_hand=request.GET["refused"] == "links")
+        except composing.CannotSend as err:
+            problems = err.sentences
+    return edit_page(request, message, problems)
 
 
-def edit_page(
-    request: HttpRequest, message: Message, problems: list[str] | None = None, status: int = 200
-) -> HttpResponse:
+def edit_page(request: HttpRequest, message: Message, problems: list[str]) -> HttpResponse:
     """Render the compose page, with what stands against sending if it was tried."""
     user = member(request)
     domains = recipients.known_domains(user)
@@ -121,7 +128,7 @@ def edit_page(
         "to_chips": chips["to"],
         "bcc_chips": chips["bcc"],
         "signature": signature,
-        "problems": problems or [],
+        "problems": problems,
         "limit": limits.MAX_RECIPIENTS,
         "state": {
             "version": message.draft_version,
@@ -130,7 +137,7 @@ def edit_page(
             "limit": limits.MAX_RECIPIENTS,
         },
     }
-    return render(request, "messaging/compose.html", context, status=status)
+    return render(request, "messaging/compose.html", context)
 
 
 @member_required
@@ -165,13 +172,19 @@ def recipient_search(request: HttpRequest) -> JsonResponse:
 def draft_save(request: HttpRequest, code: str) -> JsonResponse:
     """Save a draft while it is typed: JSON in, version and time out; 409 with a sentence if it cannot be saved."""
     message = own_message(request, code)
+    # Before it is read: Django refuses to read far larger ones, with a page instead of words.
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        return JsonResponse({"error": str(drafts.TooLong())}, status=413)
     try:
-        data = json.loads(request.body[:MAX_BODY])
+        data = json.loads(request.body)
         fields = fields_from_json(data)
     except (ValueError, AttributeError, TypeError):
-        return JsonResponse({"error": _("This draft could not be read. Reload the page.")}, status=400)
+        words = _("Not saved: this draft could not be read. Copy what you typed, then reload the page.")
+        return JsonResponse({"error": words}, status=400)
     try:
         message = drafts.save(message, fields)
+    except drafts.TooLong as err:
+        return JsonResponse({"error": str(err)}, status=413)
     except (drafts.StaleDraft, drafts.NotADraft) as err:
         return JsonResponse({"error": str(err), "version": message.draft_version}, status=409)
     assert message.draft_saved_at is not None
@@ -222,7 +235,10 @@ def message_preflight(request: HttpRequest, code: str) -> HttpResponse:
 @member_required
 @require_POST
 def message_send(request: HttpRequest, code: str) -> HttpResponse:
-    """Send: the form as it is on the page is saved first, so nothing typed is lost whatever happens."""
+    """Send: the form as it is on the page is saved first, so nothing typed is lost whatever happens.
+
+    What cannot be sent goes back to the compose page, which says why; a reload there posts nothing again.
+    """
     message = own_message(request, code)
     if message.status != Message.Status.DRAFT:
         return redirect("messaging:message-detail", code)
@@ -238,9 +254,10 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
         if "subject" in request.POST:
             message = drafts.save(message, fields_from_form(request, message))
         composing.make_links(message) if by_hand else composing.send(message)
-    except composing.CannotSend as err:
-        return edit_page(request, message, err.sentences, status=422)
-    except (drafts.NotADraft, drafts.StaleDraft) as err:
+    except composing.CannotSend:
+        query = urlencode({"refused": "links" if by_hand else "mail"})
+        return redirect(f"{reverse('messaging:message-edit', args=[code])}?{query}")
+    except (drafts.NotADraft, drafts.StaleDraft, drafts.TooLong) as err:
         messages.error(request, str(err))
     return redirect("messaging:message-detail", code)
 
@@ -250,12 +267,20 @@ def message_send(request: HttpRequest, code: str) -> HttpResponse:
 def message_test(request: HttpRequest, code: str) -> JsonResponse:
     """Send the draft to oneself."""
     user = member(request)
-    key = f"test-mails:{user.pk}"
-    cache.add(key, 0, 60)
-    if cache.incr(key) > TESTS_PER_MINUTE:
+    if limiter.too_many("test-mail", user.pk, TESTS_PER_MINUTE):
         return JsonResponse({"error": _("That were many tests. Wait a minute before the next one.")}, status=429)
     try:
-        composing.send_test(own_draft(request, code), user)
+        delivery = composing.send_test(own_draft(request, code), user)
     except composing.CannotSend as err:
         return JsonResponse({"error": " ".join(err.sentences)}, status=422)
-    return JsonResponse({"said": _("A test is on its way to %(address)s.") % {"address": user.email}})
+    said = _("A test is on its way to %(address)s.") % {"address": user.email}
+    return JsonResponse({"said": said, "state_url": reverse("messaging:test-state", args=[delivery.code])})
+
+
+@member_required
+@never_cache
+@require_safe
+def test_state(request: HttpRequest, code: str) -> JsonResponse:
+    """Tell the compose page what became of a test mail."""
+    fate = summaries.fate_of_test(own_test(request, code))
+    return JsonResponse({"ended": fate.ended, "good": fate.is_good, "said": fate.said})

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import User
 from messaging.services import landing as pages
 from messaging.services import visits
+from pitch.lib import limiter
 
 MISSES_PER_MINUTE = 30
 BEACONS_PER_MINUTE = 240
@@ -28,25 +28,22 @@ def private(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _too_many(name: str, request: HttpRequest, limit: int) -> bool:
-    """Count one more `name` from the request's address in this minute; say whether that is more than `limit`."""
-    key = f"{name}:{visits.source_key(visits.Source(request.META.get('REMOTE_ADDR', '')))}"
-    if cache.add(key, 1, 60):
-        return False
-    try:
-        return bool(cache.incr(key) > limit)
-    except ValueError:  # it ran out between the two calls
-        return False
+def _address(request: HttpRequest) -> str:
+    """Return who asks for the limits' purposes: a hash of the address that nobody can undo tomorrow."""
+    return visits.source_key(visits.Source(request.META.get("REMOTE_ADDR", "")))
+
+
+def too_quick(sentence: str = "") -> HttpResponse:
+    """Answer somebody over a limit, and say when the next minute starts."""
+    response = HttpResponse(sentence, status=429, content_type="text/plain; charset=utf-8")
+    response["Retry-After"] = str(limiter.seconds_left())
+    return private(response)
 
 
 def wrong_link(request: HttpRequest) -> HttpResponse:
     """Answer an unknown or forged link: always the same bytes, so nothing is learned by guessing; too many guesses get 429."""
-    if _too_many("landing-miss", request, MISSES_PER_MINUTE):
-        response = HttpResponse(
-            _("Too many wrong links from your address. Try again in a minute."), status=429, content_type="text/plain"
-        )
-        response["Retry-After"] = "60"
-        return private(response)
+    if limiter.too_many("landing-miss", _address(request), MISSES_PER_MINUTE):
+        return too_quick(_("Too many wrong links from your address. Try again in a minute."))
     return private(HttpResponse(render_to_string("messaging/landing_wrong.html"), status=404))
 
 
@@ -77,11 +74,12 @@ def _render(name: str, context: dict[str, Any]) -> str:
 @require_POST
 def beacon(request: HttpRequest, token: str) -> HttpResponse:
     """Take one report of a landing page (JSON, at most 16 kB); 204 whatever came of it."""
-    if _too_many("beacon", request, BEACONS_PER_MINUTE):
-        return private(HttpResponse(status=429))
     delivery = pages.find(token)
     if delivery is None:
         return wrong_link(request)
+    # Of each link for itself: a whole office behind one address may watch at the same time.
+    if limiter.too_many("beacon", f"{delivery.pk}:{_address(request)}", BEACONS_PER_MINUTE):
+        return too_quick()
     try:
         size = int(request.headers.get("Content-Length") or 0)
     except ValueError:

@@ -1,6 +1,7 @@
 """A message that was sent: undo, every address's state live, cancel, links for mailing by hand."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -21,6 +22,8 @@ from messaging.services import composing, rendering, resending, summaries
 from videos.services import media
 from videos.views.library import with_urls
 
+SOON = timedelta(minutes=1)
+
 
 def deliveries_of(message: Message) -> list[Any]:
     """Return the rows of a message as the page shows them, with what people and machines did."""
@@ -39,7 +42,17 @@ def deliveries_of(message: Message) -> list[Any]:
         row.waits_for_provider = row.provider.stopped_reason if stopped and row.provider else ""
         row.can_correct = resending.can_correct(row)
         row.link = links.landing_url(row)
+        row.is_moving = is_moving(message, row)
     return rows
+
+
+def is_moving(message: Message, row: Delivery) -> bool:
+    """Say whether a row is about to change: not one that waits for a later try, a stopped mail server or the sender."""
+    if row.state == Delivery.State.LEASED:
+        return True
+    if message.paused_at is not None or row.state != Delivery.State.QUEUED or row.next_at > timezone.now() + SOON:
+        return False
+    return row.provider is None or row.provider.stopped_at is None
 
 
 def context_of(message: Message) -> dict[str, object]:
@@ -48,11 +61,11 @@ def context_of(message: Message) -> dict[str, object]:
     if message.status == Message.Status.SENDING and message.send_after is not None:
         left = max(0.0, (message.send_after - timezone.now()).total_seconds())
     summary = summaries.summarize([message])[message.pk]
-    # While something moves the page asks often; afterwards now and then, for plays.
     rows = deliveries_of(message)
+    moving = any(row.is_moving for row in rows)
     facts = [
         (row.code, row.state, row.next_at, row.reply_text, row.error_description, row.played_at, row.visited_at, row.watched_ms,
-         len(row.automated_visits), row.waits_for_provider)
+         len(row.automated_visits), row.waits_for_provider, row.is_moving)
         for row in rows
     ]  # fmt: skip
     refused = resending.refused(message).count()
@@ -64,7 +77,9 @@ def context_of(message: Message) -> dict[str, object]:
         "rows": rows,
         "undo_left": round(left, 1),
         "seen": hashlib.sha256(repr((left > 0, held, facts)).encode()).hexdigest()[:24],
-        "poll": 1 if summary.waiting and not message.paused_at else 10,
+        "is_moving": moving,
+        # Seconds; afterwards for plays, which are to be seen at once. "Nothing changed" costs three queries and no bytes.
+        "poll": 1 if moving else 2,
     }
 
 
@@ -85,10 +100,15 @@ def message_detail(request: HttpRequest, code: str) -> HttpResponse:
 def message_rows(request: HttpRequest, code: str) -> HttpResponse:
     """Answer the rows as they are now; 204 when nothing changed since `seen` (htmx leaves page and focus alone then)."""
     message = own_message(request, code)
-    context = context_of(message)
-    if request.GET.get("seen") == context["seen"]:
-        return HttpResponse(status=204)
-    html = render_to_string("messaging/_rows.html", context, request)
+    if message.status == Message.Status.DRAFT:  # taken back in another tab
+        context: dict[str, object] = {"message": message}
+        html = render_to_string("messaging/_rows_over.html", context, request)
+    else:
+        context = context_of(message)
+        if request.GET.get("seen") == context["seen"]:
+            return HttpResponse(status=204)
+        html = render_to_string("messaging/_rows.html", context, request)
+    html += render_to_string("messaging/_about.html", {**context, "is_swapped": True}, request)
     return HttpResponse(html, headers={"Cache-Control": "no-store"})
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import DatabaseError, OperationalError, connection
+
+from videos import ffmpeg
 
 _held: list[IO[str]] = []
 
@@ -66,6 +69,7 @@ def prepare() -> str:
         check_port("MAILBOX_PORT", settings.MAILBOX_PORT)
     else:
         check_production()
+    check_ffmpeg()
     try:
         connection.ensure_connection()
     except OperationalError as err:
@@ -91,6 +95,19 @@ def check_production() -> None:
         call_command("check", deploy=True, fail_level="ERROR")
     except SystemCheckError as err:
         raise Refusal(f"production is not set up safely.\n{err}") from err
+
+
+def check_ffmpeg() -> None:
+    """Raise Refusal if what would convert the videos does not start, or is something else."""
+    try:
+        program = ffmpeg.executable()
+        done = subprocess.run(
+            [program, "-version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
+        )
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as err:
+        raise Refusal(f"ffmpeg does not start: {err}. Set FFMPEG to one that does.") from err
+    if done.returncode or not done.stdout.startswith("ffmpeg version"):
+        raise Refusal(f"{program} is no ffmpeg that works. Set FFMPEG to one, or leave it empty for the one of Pitch.")
 
 
 def collect_assets() -> None:

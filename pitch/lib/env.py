@@ -4,9 +4,12 @@ Every read is remembered in `READ`, so that a test can hold docs/configuration.m
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pitch.lib import hosts
 
 
 class BadSetting(Exception):
@@ -91,10 +94,26 @@ class Environment:
         except ValueError as err:
             raise wrong from err
         # A socket has a path and no host.
-        place = parts.path if parts.scheme == "unix" else parts.hostname
-        if parts.scheme not in schemes or not place:
+        is_place = bool(parts.path) if parts.scheme == "unix" else hosts.is_host(parts.hostname or "")
+        if parts.scheme not in schemes or not is_place:
             raise wrong
         return value.rstrip("/")
+
+    def host_name(self, name: str) -> str:
+        """Return `name` as a host name without outer dots, "" if unset; raises BadSetting for anything else."""
+        value = self.text(name).strip(".").lower()
+        if value and not hosts.is_name(value):
+            raise BadSetting(
+                f"{name} is “{value}”; it must be a host name like pitch.example.org, without https:// or port."
+            )
+        return value
+
+    def program(self, name: str) -> str:
+        """Return `name` as a program that can be started (a path, or a name on PATH), "" if unset; raises BadSetting."""
+        value = self.text(name)
+        if value and shutil.which(value) is None:
+            raise BadSetting(f"{name} is “{value}”; there is no such program, or it may not be executed.")
+        return value
 
     def folder(self, name: str, default: Path) -> Path:
         """Return `name` as an absolute folder path (a leading ~ is the home folder)."""

@@ -3,6 +3,7 @@
 django-q2 tells nobody outside whether its processes work, wait or stand still. Files need neither database nor broker, so what
 they say stays true while those are away. One folder for each start of a cluster:
 
+    worker-<pid>, monitor-<pid>   made by a worker process when it starts, by the monitor process at its first result
     busy-<pid>   touched again and again while that worker process does a task
     done         touched by a worker process after each task
     saved        touched by the monitor process after it has written down what became of a task
@@ -53,6 +54,13 @@ def touch(file: Path) -> None:
         return
 
 
+def worker_begins(sender: Any = None, **kwargs: Any) -> None:
+    """Say which process this is (django-q2's post_spawn, sent in each worker process)."""
+    place = folder()
+    if place is not None:
+        touch(place / f"worker-{os.getpid()}")
+
+
 def task_begins(sender: Any = None, **kwargs: Any) -> None:
     """Have a pulse while this process works (django-q2's signal pre_execute, sent in the worker process)."""
     place = folder()
@@ -77,6 +85,7 @@ def result_saved(sender: Any = None, **kwargs: Any) -> None:
     """Say that a result was written down (django-q2's post_execute, sent in the monitor process)."""
     place = folder()
     if place is not None:
+        touch(place / f"monitor-{os.getpid()}")
         touch(place / "saved")
 
 
@@ -84,6 +93,7 @@ def connect() -> None:
     """Listen to django-q2 in this process and those it forks."""
     from django_q import signals
 
+    signals.post_spawn.connect(worker_begins, dispatch_uid="pitch.signs")
     signals.pre_execute.connect(task_begins, dispatch_uid="pitch.signs")
     signals.post_execute_in_worker.connect(task_ends, dispatch_uid="pitch.signs")
     signals.post_execute.connect(result_saved, dispatch_uid="pitch.signs")

@@ -4,13 +4,15 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.errors import MessageError
 from email.message import EmailMessage
 from pathlib import Path
 
 from django.conf import settings
 
+# What Python's parser raises for mails nobody should have written: an unknown charset, odd addresses, nested comments.
+UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError, MessageError)
 NAME = re.compile(r"^(\d{20})-[0-9a-f]{8}$")
-ENVELOPE = ("x-envelope-from", "x-envelope-to")
 
 
 @dataclass(frozen=True)
@@ -27,29 +29,54 @@ class Mail:
     @property
     def subject(self) -> str:
         """The subject, decoded."""
-        return str(self.message["Subject"] or "")
+        return self.header("Subject")
 
     @property
     def reply_to(self) -> str:
         """Where answers go, if that was set."""
-        return str(self.message["Reply-To"] or "")
+        return self.header("Reply-To")
+
+    @property
+    def written_from(self) -> str:
+        """What the mail says who wrote it."""
+        return self.header("From")
+
+    @property
+    def written_to(self) -> str:
+        """What the mail says whom it is for."""
+        return self.header("To")
 
     @property
     def html(self) -> str:
         """The HTML part, or nothing."""
-        part = self.message.get_body(("html",))
-        return str(part.get_content()) if part is not None else ""
+        return self.part("html")
 
     @property
     def text(self) -> str:
         """The plain part, or nothing."""
-        part = self.message.get_body(("plain",))
-        return str(part.get_content()) if part is not None else ""
+        return self.part("plain")
 
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """The mail's own headers, without the envelope lines."""
-        return [(name, str(value)) for name, value in self.message.items() if name.lower() not in ENVELOPE]
+    def header(self, name: str) -> str:
+        """Return a header decoded, as it stands if it cannot be, or nothing."""
+        try:
+            return str(self.message[name] or "")
+        except UNREADABLE:
+            raw = next(str(value) for key, value in self.message.raw_items() if key.lower() == name.lower())
+            return raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    def part(self, kind: str) -> str:
+        """Return the text of the part of a kind ("html" or "plain"), what cannot be decoded replaced, or nothing."""
+        try:
+            part = self.message.get_body((kind,))
+        except UNREADABLE:
+            return ""
+        if part is None:
+            return ""
+        try:
+            return str(part.get_content())
+        except UNREADABLE:
+            raw = part.get_payload(decode=True)
+            return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
 
 
 def folder() -> Path:

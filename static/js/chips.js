@@ -130,17 +130,20 @@ export class Chips {
     this.input.focus();
   }
 
-  /** Let the server read a text; what cannot be read now stays in the field. */
+  /** Let the server read a text; what cannot be read now comes back into the field, before what was typed meanwhile. */
   async add(text) {
     if (!text.trim()) return;
     this.input.value = "";
     this.close();
-    this.pending = postJson(this.parseUrl, { text })
+    const reading = postJson(this.parseUrl, { text })
       .then(({ ok, body }) => (ok ? this.take(body.recipients) : Promise.reject(new Error("not read"))))
       .catch(() => {
-        this.input.value = text;
+        this.input.value = [text.trim(), this.input.value.trim()].filter(Boolean).join(", ");
+        this.close();
+        this.say.textContent = this.words.failed;
       });
-    return this.pending;
+    this.pending = Promise.all([this.pending, reading]);
+    await this.pending;
   }
 
   /** Take what is typed but not ended yet; resolves when the server has read it. */

@@ -12,11 +12,15 @@ const preWords = form.querySelector("[data-pre-words]");
 const source = form.querySelector("[data-editor-source]");
 const fields = {};
 const SAVE_AFTER = 600;
+// Not randomUUID, which exists on https only.
+const pageId = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+let saves = 0;
 let version = state.version;
 let dirty = false;
 let saving = null;
 let timer = null;
 let wait = 2000;
+let refused = "";
 
 const isTaken = (key) => Object.values(fields).some((field) => field.has(key));
 for (const kind of ["to", "bcc"]) {
@@ -30,6 +34,8 @@ const rows = (kind) => fields[kind].rows.map(({ name, address }) => ({ name, add
 function draft() {
   return {
     version,
+    // Should the answer get lost, the server knows by it that the save it holds is one of this page.
+    save_id: `${pageId}.${++saves}`,
     to: rows("to"),
     bcc: rows("bcc"),
     subject: form.elements.subject.value,
@@ -62,6 +68,7 @@ async function saveOnce() {
   wait = 2000;
   if (answer.ok) {
     version = answer.body.version;
+    refused = "";
     status.textContent = answer.body.saved;
     showPreflight(answer.body);
     form.dispatchEvent(new CustomEvent("draft:saved"));
@@ -74,7 +81,7 @@ async function saveOnce() {
     // Changed in another tab, sent already, or refused: nothing is saved, so nothing may be sent from here.
     dirty = true;
     status.textContent = answer.body?.error ?? words.failed;
-    toast(status.textContent);
+    if (refused !== status.textContent) toast((refused = status.textContent)); // not again with every letter
   }
 }
 
@@ -112,6 +119,20 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 // ---- Preview --------------------------------------------------------------------------------------------------------
 const frame = form.querySelector("[data-frame]");
 const people = form.querySelector("[data-as]");
+const sheet = frame.parentElement;
+const DESKTOP = { mail: 720, landing: 1100 }; // as wide as a mail is shown on a desktop, and a page
+
+// On a phone a desktop would be too small to read: one may still choose it.
+if (matchMedia("(max-width: 56rem)").matches) document.getElementById("v-phone").checked = true;
+
+/** How much a desktop must shrink to fit here. */
+function fit() {
+  const wide = DESKTOP[form.elements.what.value];
+  sheet.style.setProperty("--wide", `${wide}px`);
+  sheet.style.setProperty("--fit", String(Math.min(1, sheet.clientWidth / wide) || 1));
+}
+
+new ResizeObserver(fit).observe(sheet);
 
 function drawPeople() {
   const chosen = people.value;
@@ -125,37 +146,41 @@ function refreshPreview() {
   const what = form.elements.what.value;
   const name = people.value.includes("@") ? "" : people.value;
   frame.src = `${what === "mail" ? form.dataset.mailUrl : form.dataset.landingUrl}?as=${encodeURIComponent(name)}&v=${version}`;
-  frame.parentElement.classList.toggle("sheet--phone", form.elements.dev.value === "phone");
+  sheet.classList.toggle("sheet--phone", form.elements.dev.value === "phone");
+  sheet.classList.toggle("sheet--desktop", form.elements.dev.value === "desktop");
+  fit();
 }
 
 form.querySelector("[data-preview]").addEventListener("change", refreshPreview);
 document.getElementById("mode-preview").addEventListener("change", () => save().then(refreshPreview));
 
 // ---- The video --------------------------------------------------------------------------------------------------------
-const take = form.querySelector("[data-take]");
+let take = form.querySelector("[data-take]");
+
+/** Show the take as the page would show it now: there is one place that knows its player, its tools and its troubles. */
+async function redrawTake() {
+  const answer = await fetch(form.dataset.editUrl);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.querySelector("[data-take]");
+  if (!answer.ok || !fresh) throw new Error("no take");
+  take.replaceWith(fresh);
+  take = fresh;
+}
 
 async function askVideo() {
   const answer = await fetch(take.dataset.statusUrl, { headers: { Accept: "application/json" } });
   if (!answer.ok) return false;
   const video = await answer.json();
   if (video.state === take.dataset.state) return false;
-  if (video.state === "ready") {
-    const player = Object.assign(document.createElement("video"), { controls: true, playsInline: true, preload: "metadata", poster: video.poster, src: video.mp4 });
-    const box = take.querySelector(".video") ?? take;
-    box.classList.remove("video--wait");
-    box.replaceChildren(player);
-    take.querySelector("p.muted")?.remove();
-  } else {
-    await save();
-    location.reload();
-  }
-  take.dataset.state = video.state;
+  await redrawTake();
   dirty = true; // the preflight sentence may be another one now
   await save();
-  return true;
+  return !isWaiting();
 }
 
-if (["receiving", "processing"].includes(take.dataset.state)) {
+const isWaiting = () => ["receiving", "processing"].includes(take.dataset.state);
+
+if (isWaiting()) {
   const poll = setInterval(() => askVideo().then((done) => done && clearInterval(poll)).catch(() => {}), 700);
 }
 
@@ -170,13 +195,40 @@ form.addEventListener("click", async (event) => {
 
 // ---- Test mail, sending -------------------------------------------------------------------------------------------------
 const test = document.querySelector("[data-test]");
+const fate = document.querySelector("[data-fate]");
+const TEST_OFTEN = 30; // questions, one a second; after that one in ten seconds
+let watched = 0;
+
+/** Ask what became of a test mail until it has ended; a refusal stays on the page, good news is a toast. */
+async function watchTest(url, started) {
+  const mine = ++watched; // the next test ends the watch over this one
+  let said = "";
+  fate.hidden = true;
+  for (let asked = 1; mine === watched; asked++) {
+    await new Promise((go) => setTimeout(go, asked < TEST_OFTEN ? 1000 : 10_000));
+    const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (!answer || answer.status >= 500) continue; // no connection: asked again
+    if (!answer.ok || mine !== watched) return; // signed out, which saving says too
+    const body = await answer.json();
+    if (body.said !== said) {
+      said = body.said;
+      started?.remove();
+      fate.hidden = body.good || !said;
+      if (body.good && said) toast(said);
+      else fate.querySelector("[data-fate-words]").textContent = said;
+    }
+    if (body.ended) return;
+  }
+}
+
 test.addEventListener("click", async () => {
   test.disabled = true;
   try {
     await save();
     if (dirty) throw new Error("not saved");
     const { body } = await postJson(test.dataset.testUrl, {});
-    toast(body?.said ?? body?.error ?? words.failed);
+    const started = toast(body?.said ?? body?.error ?? words.failed);
+    if (body?.state_url) watchTest(body.state_url, started);
   } catch {
     toast(words.failed);
   }

@@ -51,9 +51,14 @@ if (hero && video) {
       headers: { "Content-Type": "application/json" },
       keepalive: true,
       credentials: "same-origin", // the sender's own visit must be known as such; visitors have no cookie
-    }).catch(() => {
-      dirty = true; // the next report says it all again
-    });
+    })
+      .then((answer) => {
+        // Too many at once, or the server is in trouble: the next beat says it all again. Another refusal is for good.
+        if (answer.status === 429 || answer.status >= 500) dirty = true;
+      })
+      .catch(() => {
+        dirty = true;
+      });
   };
 
   const gesture = (event) => {

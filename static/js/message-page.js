@@ -1,4 +1,4 @@
-// The page of a sent message: copies picture and link for Outlook, and ends the undo bar.
+// The page of a sent message: copies picture and link for Outlook, ends the undo bar, and says when it cannot know any more.
 import { toast } from "./toast.js";
 
 const page = document.querySelector("[data-message-page]");
@@ -48,3 +48,30 @@ page.addEventListener("click", (event) => {
 });
 
 document.addEventListener("undo:end", () => location.reload());
+
+// ---- The rows, which htmx asks for again and again ------------------------------------------------------------------------
+const stale = page.querySelector("[data-stale]");
+let isOver = false;
+
+function tellStale(words, { canSignIn = false, forGood = false } = {}) {
+  stale.querySelector("[data-stale-words]").textContent = words;
+  stale.querySelector("[data-stale-way]").hidden = !canSignIn;
+  stale.hidden = false;
+  isOver = forGood;
+}
+
+// A page that nobody looks at does not ask.
+page.addEventListener("htmx:beforeRequest", (event) => (isOver || document.hidden) && event.preventDefault());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) page.querySelector("[data-rows]")?.dispatchEvent(new CustomEvent("rows:again"));
+});
+page.addEventListener("htmx:afterRequest", (event) => {
+  const code = event.detail.xhr.status;
+  if (event.detail.successful) stale.hidden = true;
+  else if (code === 401) tellStale(stale.dataset.signedOut, { canSignIn: true, forGood: true });
+  else if (code === 404) tellStale(stale.dataset.gone, { forGood: true });
+  else tellStale(stale.dataset.offline);
+});
+page.addEventListener("htmx:afterSwap", () => {
+  if (page.querySelector("[data-rows-over]")) document.querySelector("[data-undo-region]")?.remove();
+});

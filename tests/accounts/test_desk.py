@@ -171,3 +171,36 @@ def test_two_administrators_cannot_both_be_demoted_at_once(signed_in, ada, acme,
     thread.join(30)
     assert "the last active administrator" in answers[0].content.decode()
     assert list(User.objects.filter(role="administrator")) == [bea]
+
+
+def test_the_log_is_searched_for_an_address_to_its_beginning_and_for_words_in_what_is_new(
+    signed_in, ada, acme, globex, monkeypatch
+):
+    monkeypatch.setattr("accounts.admin.SEARCHED", 2)
+    for organization, actor, action, target in (
+        (acme, "ada@acme.test", "user invited", "anna@acme.test"),
+        (globex, "cleo@globex.test", "user invited", "anna@acme.test"),
+        (acme, "ada@acme.test", "role changed", "bob@acme.test"),
+        (acme, "command line", "email provider changed", "smtp.acme.test"),
+    ):
+        AuditEntry.objects.create(organization=organization, actor_label=actor, action=action, target=target)
+    client = signed_in(ada)
+
+    def search(text):
+        rows = client.get(reverse("admin:accounts_auditentry_changelist"), {"q": text}).context["cl"].result_list
+        return [row.target for row in rows]
+
+    assert search("anna@ACME.test") == ["anna@acme.test"]
+    assert search(" ada@acme.test ") == ["bob@acme.test", "anna@acme.test"]
+    assert search("role") == ["bob@acme.test"]
+    assert search("invited") == []
+    assert search("a@b@c") == []
+    assert len(search("")) == 3
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL walks a table of no rows as it stands")
+@pytest.mark.parametrize(("model", "index"), [("person", "person_in_order"), ("auditentry", "audit_by_time")])
+def test_the_operators_lists_are_in_order_without_sorting_everything(signed_in, root, model, index):
+    rows = signed_in(root).get(reverse(f"admin:accounts_{model}_changelist")).context["cl"].queryset
+    plan = rows[:50].explain()
+    assert index in plan

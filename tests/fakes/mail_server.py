@@ -28,6 +28,7 @@ class MailServer:
     answers: dict[str, str] = field(default_factory=dict)
     after_data: dict[str, str] = field(default_factory=dict)
     refuse_sender: str = ""
+    speaks_utf8: bool = True
     hang_up_at: str = ""  # "rcpt" or "dot"
     at_data: Callable[[], object] = bool
     connections: int = 0
@@ -85,7 +86,7 @@ class Running:
         return SMTP(
             self.handler,
             hostname="mail.example",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=self.handler.speaks_utf8,
             tls_context=self.starttls,
             authenticator=self.handler.authenticate,
             auth_require_tls=self.starttls is not None,
@@ -104,9 +105,9 @@ def serve(handler: MailServer, **tls) -> Running:
     return Running(handler, **tls)
 
 
-def certificate(name: str) -> tuple[trustme.CA, ssl.SSLContext]:
-    """Return an authority and a server context with a certificate for `name`."""
+def certificate(name: str, **made) -> tuple[trustme.CA, ssl.SSLContext]:
+    """Return an authority and a server context with a certificate for `name` (`not_after` and so on as trustme has them)."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
+    authority.issue_cert(name, **made).configure_cert(context)
     return authority, context

@@ -3,13 +3,15 @@
 import re
 
 import pytest
+import time_machine
+import trustme
 from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, VerifiedDomain
 from messaging.models import (
     Delivery,
     DeliveryEvent,
@@ -27,6 +29,7 @@ from tests.messaging.landing_world import make_delivery, make_message, make_vide
 MODELS = [Message, Delivery, EmailProvider, Suppression, Unsubscribe, DeliveryEvent, Visit]
 CANARY = "canary-5e1b6c"
 SPEED = {"max_connections": 4, "limits-TOTAL_FORMS": 0, "limits-INITIAL_FORMS": 0}
+MODE = {"sender_mode": "send-as", **SPEED}  # what the form has ticked when it is opened
 
 
 def address(model, page, *args):
@@ -104,10 +107,15 @@ def test_no_secret_stands_on_any_page_of_the_admin(signed_in, request, who, acme
     made = make_rows(alice)
     client = signed_in(request.getfixturevalue(who))
     provider = made[EmailProvider]
-    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 587, "security": "starttls", "user": "pitch"}
-    client.post(
-        address(EmailProvider, "change", provider.pk), form | SPEED | {"password": f"{CANARY}-typed", "name": "relay"}
-    )
+    form = {
+        "organization": acme.pk,
+        "host": "smtp.relay.example",
+        "port": 587,
+        "security": "starttls",
+        "user": "pitch",
+        **MODE,
+    }
+    client.post(address(EmailProvider, "change", provider.pk), form | {"password": f"{CANARY}-typed", "name": "relay"})
     provider.refresh_from_db()
     assert provider.password == f"{CANARY}-typed", "the form must have saved it, else this test looks for nothing"
     pages = [reverse("admin:index")]
@@ -136,7 +144,7 @@ def test_an_empty_password_stays_as_it_is_but_never_goes_to_another_server(signe
         "port": 587,
         "security": "starttls",
         "user": "pitch",
-        **SPEED,
+        **MODE,
     }
     page = client.get(address(EmailProvider, "change", provider.pk)).content.decode()
     assert "Set. Type to change it" in page
@@ -161,6 +169,8 @@ def test_account_setup_takes_all_that_a_mail_server_needs(signed_in, ada, acme):
         "from_address": "videos@acme.test",
         "from_name": "Acme",
         "reply_to_address": "team@acme.test",
+        "ca_bundle": trustme.CA().cert_pem.bytes().decode().strip(),
+        "sender_mode": "on-behalf",
     }
     assert signed_in(ada).post(address(EmailProvider, "add"), form | SPEED).status_code == 302
     saved = EmailProvider.objects.get()
@@ -172,8 +182,14 @@ def test_account_setup_takes_all_that_a_mail_server_needs(signed_in, ada, acme):
 
 def test_an_administrator_makes_settings_for_the_own_organization_only(signed_in, ada, acme, globex):
     client = signed_in(ada)
-    form = {"name": "Ours", "host": "smtp.relay.example", "port": 465, "security": "ssl", "user": "u", "password": "p"}
-    form |= SPEED
+    form = {
+        "name": "Ours",
+        "host": "smtp.relay.example",
+        "port": 465,
+        "security": "ssl",
+        "user": "u",
+        "password": "p",
+    } | MODE
     for wrong in ({"organization": globex.pk}, {"organization": ""}):
         assert client.post(address(EmailProvider, "add"), form | wrong).status_code == 200
     assert not EmailProvider.objects.exists()
@@ -204,6 +220,7 @@ def test_limits_and_connections_are_set_beside_the_server(signed_in, ada, acme):
         "port": 587,
         "security": "starttls",
         "user": "pitch",
+        **MODE,
     }
 
     def limits():
@@ -238,12 +255,95 @@ def test_nobody_sets_limits_of_another_organizations_server(signed_in, ada, glob
 
 
 def test_mail_in_the_clear_is_refused(signed_in, ada, acme):
-    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 25, "security": "none"}
-    answer = signed_in(ada).post(address(EmailProvider, "add"), form | SPEED)
+    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 25, "security": "none", **MODE}
+    answer = signed_in(ada).post(address(EmailProvider, "add"), form)
     assert "SMTP_ALLOW_PLAINTEXT" in answer.content.decode()
     assert not EmailProvider.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"host": "smtp.relay.example:25"}, "is no host name"),
+        ({"host": "mail..example.test"}, "is no host name"),
+        ({"host": f"{64 * 'a'}.example"}, "is no host name"),
+        ({"ca_bundle": "# Müller CA"}, "letters beyond ASCII"),
+        ({"ca_bundle": "garbage"}, "It must be PEM text"),
+        ({"port": 22}, "use one of 25, 465, 587, 2525"),
+        ({"host": "10.0.0.7"}, "SMTP_ALLOWED_NETWORKS"),
+        ({"ca_bundle": "-----BEGIN CERTIFICATE-----"}, "It must be PEM text"),
+        ({"from_name": "=?UTF-8?Q?=0A?=Bcc: x@evil.example"}, "cannot stand in the header"),
+        ({"sender_mode": "service"}, "needs the default sender address"),
+        ({"sender_mode": "anybody"}, "is not one of the available choices"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_where_they_are_typed(signed_in, ada, acme, wrong, words):
+    form = {"organization": acme.pk, "host": "smtp.relay.example", "port": 587, "security": "starttls", **MODE}
+    answer = signed_in(ada).post(address(EmailProvider, "add"), form | wrong)
+    assert answer.status_code == 200
+    (said,) = answer.context["adminform"].form.errors["__all__" if "needs" in words else next(iter(wrong))]
+    assert words in said
+    assert not EmailProvider.objects.exists()
+
+
+def test_the_form_says_what_a_sender_mode_needs_and_which_domains_are_not_proven(
+    signed_in, ada, alice, acme, globex, settings
+):
+    provider = make_provider(acme, from_address="pitch@relay.example", ca_bundle="")
+    VerifiedDomain.objects.create(organization=globex, domain="acme.test")
+    client = signed_in(ada)
+    page = address(EmailProvider, "change", provider.pk)
+    form = {
+        "organization": acme.pk,
+        "host": provider.host,
+        "port": 587,
+        "security": "starttls",
+        "user": "pitch",
+    } | SPEED
+    doubt, dkim = "is not among the verified domains", "signs it (DKIM)"
+    for mode, domain, signed in (
+        ("send-as", "acme.test", False),
+        ("on-behalf", "acme.test", True),
+        ("service", "relay.example", False),
+    ):
+        answer = client.post(page, form | {"sender_mode": mode, "from_address": "pitch@relay.example"}, follow=True)
+        for html in (answer.content.decode(), client.get(page).content.decode()):
+            assert f"Mails come from {domain}, which {doubt}" in html, mode
+            assert (dkim in html) is signed
+    assert "relay permission" in html
+    VerifiedDomain.objects.create(organization=acme, domain="example")
+    assert doubt not in client.get(page).content.decode(), "a domain below a proven one is proven"
+    VerifiedDomain.objects.filter(organization=acme).delete()
+    EmailProvider.objects.update(host="127.0.0.1", port=settings.MAILBOX_PORT)
+    assert doubt not in client.get(page).content.decode(), "no mail leaves the demo"
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same_place"),
+    [
+        ({"reply_to_name": "Front desk"}, True),
+        ({"user": "other", "password": "new"}, True),
+        ({"port": 2527}, False),
+        ({"host": "inside.relay.example"}, False),
+        ({"security": "ssl"}, False),
+    ],
+)
+def test_what_the_operator_vouched_for_stays_so_until_it_is_another_place(signed_in, ada, acme, change, is_same_place):
+    where = {"host": "smtp.relay.example", "port": 2526, "security": "starttls"}
+    provider = provider_service.save_smtp(acme, **where)
+    form = where | {"organization": acme.pk, "name": "relay", "is_default": "on", "is_active": "on", **MODE}
+    answer = signed_in(ada).post(address(EmailProvider, "change", provider.pk), form | change)
+    provider.refresh_from_db()
+    assert provider.is_guarded is False
+    if is_same_place:
+        assert answer.status_code == 302
+        assert getattr(provider, next(iter(change))) == next(iter(change.values()))
+    else:
+        assert "is not allowed for mail here" in answer.content.decode()
+        assert (provider.host, provider.port, provider.security) == tuple(where.values())
+
+
+@time_machine.travel(timezone.now(), tick=False)  # all of it within one minute
 def test_the_test_shows_the_dialogue_without_secrets_and_not_too_often(signed_in, ada, acme, monkeypatch):
     provider = make_provider(acme)
     said = provider_service.Dialogue(
@@ -334,7 +434,7 @@ def test_an_action_is_written_down_once(signed_in, request, alice, who, model, a
 @pytest.mark.parametrize("at_once", [False, True])
 def test_settings_made_and_deleted_are_written_down_the_shared_ones_too(signed_in, root, acme, at_once):
     client = signed_in(root)
-    form = {"host": "smtp.relay.example", "port": 465, "security": "ssl", **SPEED}
+    form = {"host": "smtp.relay.example", "port": 465, "security": "ssl", **MODE}
     for organization in (acme, None):
         given = form | ({"organization": organization.pk} if organization else {})
         assert client.post(address(EmailProvider, "add"), given).status_code == 302

@@ -1,13 +1,14 @@
 """Compose and the message page in a real browser: chips, saving while typing, copying."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from accounts.models import Person
-from messaging.models import EmailProvider, Message
+from messaging.models import Delivery, EmailProvider, Message
 from messaging.services import composing, drafts, results
 from messaging.services.drafts import DraftFields
 from messaging.services.recipients import ParsedAddress
@@ -139,6 +140,80 @@ def test_what_is_typed_survives_a_reload(compose, draft):
     expect(compose.get_by_role("textbox", name="Message").locator("strong")).to_have_text("bold")
 
 
+def lose_one_answer(page, path):
+    """Let the next request to `path` reach the server, and its answer get lost; returns the list of what was lost."""
+    lost = []
+
+    def handle(route):
+        if lost:
+            return route.continue_()
+        lost.append(route.request.post_data)
+        route.fetch()
+        return route.abort()
+
+    page.route(f"**{path}", handle)
+    return lost
+
+
+def test_what_is_typed_after_a_lost_answer_is_saved(compose, draft):
+    lost = lose_one_answer(compose, "/draft")
+    subject = compose.get_by_role("textbox", name="Subject")
+    subject.fill("First words")
+    expect(compose.locator("[data-status]")).to_contain_text("no connection")
+    assert len(lost) == 1
+    subject.fill("First words and more")
+    expect(compose.locator("[data-status]")).to_contain_text("Draft saved")
+    draft.refresh_from_db()
+    assert draft.subject == "First words and more"
+
+
+def test_a_text_that_is_too_long_stays_and_is_saved_when_it_is_shorter(compose, draft):
+    message = compose.get_by_role("textbox", name="Message")
+    message.click()
+    paste_text = """(field, text) => { const data = new DataTransfer(); data.setData('text/plain', text);
+        field.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})) }"""
+    message.evaluate(paste_text, "long " * 50_000)
+    expect(compose.locator("[data-status]")).to_contain_text("It stays here; shorten it to 50,000 characters")
+    assert len(message.inner_text()) > 200_000
+    message.press("Control+a")
+    message.press_sequentially("short")
+    expect(compose.locator("[data-status]")).to_contain_text("Draft saved")
+    draft.refresh_from_db()
+    assert draft.text_html == "<p>short</p>"
+
+
+def test_a_lost_answer_about_a_list_takes_nothing_that_was_typed_meanwhile(compose):
+    to, held = box(compose, "To"), []
+    compose.route("**/recipients/parse", lambda route: held.append(route))
+    for address in ("anna@torvald.example", "ben@x.example"):
+        to.fill(address)
+        with compose.expect_request("**/recipients/parse"):
+            to.press("Enter")
+    to.press_sequentially("kofi@asante.example")
+    for route in held:
+        route.abort()
+    expect(to).to_have_value("ben@x.example, anna@torvald.example, kofi@asante.example")
+    expect(compose.locator("#to-hint")).to_contain_text("no connection")
+    compose.unroute("**/recipients/parse")
+    to.press("Enter")
+    expect(chips(compose, "To")).to_have_count(3)
+
+
+def test_send_waits_for_every_list_that_is_being_read(compose, draft):
+    to, held = box(compose, "To"), []
+    compose.get_by_role("textbox", name="Subject").fill("Hello")
+    compose.route("**/recipients/parse", lambda route: held.append(route) if not held else route.continue_())
+    for address in ("anna@torvald.example", "ben@x.example"):
+        to.fill(address)
+        with compose.expect_request("**/recipients/parse"):
+            to.press("Enter")
+    expect(chips(compose, "To")).to_have_count(1)
+    compose.get_by_role("button", name="Send", exact=True).click()
+    held[0].continue_()
+    compose.wait_for_url(f"**/messages/{draft.code}/")
+    assert set(draft.deliveries.values_list("address", flat=True)) == {"anna@torvald.example", "ben@x.example"}
+
+
 def test_a_tab_that_is_behind_is_told_and_sends_nothing(compose, draft, alice):
     save(draft, subject="Other tab")
     compose.get_by_role("textbox", name="Subject").fill("This tab")
@@ -156,6 +231,109 @@ def test_the_preview_shows_the_mail_and_the_page_as_one_of_them(compose):
     expect(frame.get_by_text("Hi Anna,")).to_be_visible()
     compose.get_by_text("Landing page", exact=True).click()
     expect(frame.get_by_role("heading", name="Hi Anna")).to_be_visible()
+
+
+def test_a_take_that_gets_ready_is_shown_with_its_tools(page, live_server, draft, video):
+    Video.objects.update(state="receiving")
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    subject = page.get_by_role("textbox", name="Subject")
+    subject.fill("Typed meanwhile")
+    Video.objects.update(state="processing")
+    expect(page.locator("[data-take]")).to_have_attribute("data-state", "processing")
+    Video.objects.update(state="ready")
+    expect(page.locator("[data-take] video")).to_be_visible()
+    expect(page.get_by_role("link", name="Retake")).to_be_visible()
+    expect(page.get_by_text("0:42")).to_be_visible()
+    expect(page.locator("[data-pre-words]")).to_contain_text("Nobody is named yet")
+    expect(subject).to_have_value("Typed meanwhile")
+
+
+def test_a_take_that_fails_says_why_and_offers_another(page, live_server, draft):
+    Video.objects.update(state="processing")
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    expect(page.get_by_text("Write on meanwhile.")).to_be_visible()
+    Video.objects.update(state="failed", error="There is no picture in it.")
+    expect(page.get_by_text("There is no picture in it.").first).to_be_visible()
+    expect(page.get_by_role("link", name="Record again")).to_be_visible()
+
+
+def test_after_a_refused_send_another_video_can_be_chosen(page, live_server, draft, video, alice, acme):
+    draft.video = None
+    draft.save()
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{draft.code}/edit")
+    page.get_by_role("textbox", name="Subject").fill("Hello")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no video in this message yet")
+    page.get_by_text("Choose another video").click()
+    page.get_by_role("button", name=re.compile("Two answers")).click()
+    expect(page.locator("[data-take] video")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Nobody is named yet")
+    expect(page.get_by_role("alert")).not_to_contain_text("There is no video")
+    expect(page.get_by_text("changed in another tab")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("textbox", name="Subject")).to_have_value("Hello")
+    expect(page.get_by_text("changed in another tab")).to_have_count(0)
+
+
+def test_the_desktop_preview_is_as_wide_as_a_desktop_and_fits(compose):
+    frame, sheet = compose.locator("[data-frame]"), compose.locator(".sheet")
+    inside = compose.frame_locator("[data-frame]").locator("html")
+    expect(inside.get_by_role("link", name=re.compile("Watch the video"))).to_be_visible()
+    assert inside.evaluate("() => innerWidth") == 720  # its 600 px column has air
+    compose.get_by_text("Landing page", exact=True).click()
+    expect(inside.get_by_role("heading").first).to_be_visible()
+    assert inside.evaluate("() => innerWidth") == 1100
+    for width in (1280, 1000, 900):
+        compose.set_viewport_size({"width": width, "height": 800})
+        expect(frame).to_have_js_property("offsetWidth", 1100)
+        compose.wait_for_function(
+            "() => Math.abs(document.querySelector('[data-frame]').getBoundingClientRect().width"
+            " - document.querySelector('.sheet').clientWidth) < 2"
+        )
+        drawn, box = frame.bounding_box(), sheet.bounding_box()
+        assert abs(drawn["height"] - box["height"]) < 4
+    compose.locator("#v-phone").check(force=True)
+    assert inside.evaluate("() => innerWidth") < 400
+
+
+def test_on_a_phone_the_preview_is_a_phone_first(compose):
+    compose.set_viewport_size({"width": 390, "height": 800})
+    compose.reload()
+    compose.get_by_text("Preview", exact=True).click()
+    expect(compose.locator("#v-phone")).to_be_checked()
+    compose.get_by_title("Desktop").click()
+    expect(compose.locator("[data-frame]")).to_have_js_property("offsetWidth", 720)
+    assert compose.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+@pytest.fixture
+def mail_to_self(compose):
+    """A test mail, sent from the compose page to alice herself."""
+    compose.get_by_role("button", name="Send me a test").click()
+    expect(compose.get_by_text("A test is on its way to alice@acme.test.")).to_be_visible()
+    return Delivery.objects.get(message__is_test=True)
+
+
+def test_a_refused_test_mail_is_told_with_the_words_of_the_server(compose, mail_to_self):
+    waits = {"state": "deferred", "reply_code": 450, "reply_text": "4.2.0 greylisted"}
+    Delivery.objects.filter(pk=mail_to_self.pk).update(**waits)
+    expect(compose.get_by_role("alert")).to_contain_text(
+        "does not take the test to alice@acme.test yet: “450 4.2.0 greylisted”"
+    )
+    expect(compose.get_by_text("A test is on its way")).to_have_count(0)
+    Delivery.objects.filter(pk=mail_to_self.pk).update(
+        state="bounced", reply_code=550, reply_text="5.7.1 <b>not you</b>"
+    )
+    expect(compose.get_by_role("alert")).to_contain_text("was not sent: “550 5.7.1 <b>not you</b>”")
+
+
+def test_a_test_mail_that_is_out_is_told_too(compose, mail_to_self):
+    Delivery.objects.filter(pk=mail_to_self.pk).update(state="accepted")
+    expect(compose.get_by_text("The test to alice@acme.test was accepted by the mail server.")).to_be_visible()
+    expect(compose.get_by_role("alert")).to_have_count(0)
 
 
 @pytest.fixture
@@ -180,6 +358,49 @@ def test_copy_for_outlook_puts_picture_and_link_on_the_clipboard(page, live_serv
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('http://pitch.test/v/')")
 
 
+@pytest.fixture
+def just_sent(page, live_server, draft):
+    """The page of a message that alice sent a moment ago."""
+    save(draft, subject="Hello")
+    message = composing.send(draft)
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.goto(f"{live_server.url}/messages/{message.code}/")
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    return page
+
+
+def test_undo_in_another_tab_is_said(just_sent):
+    other = just_sent.context.new_page()
+    other.goto(just_sent.url)
+    other.get_by_role("button", name="Undo").click()
+    expect(just_sent.get_by_role("alert")).to_contain_text("it is a draft again")
+    expect(just_sent.get_by_text("Nothing was sent.")).to_be_visible()
+    expect(just_sent.get_by_role("button", name="Undo")).to_have_count(0)
+    just_sent.get_by_role("link", name="Go on writing").click()
+    just_sent.wait_for_url("**/edit")
+
+
+def test_a_page_that_is_signed_out_says_so_and_asks_no_more(just_sent):
+    just_sent.clock.install()
+    just_sent.reload()
+    with just_sent.expect_response(lambda r: "/rows" in r.url and r.status == 401):
+        just_sent.context.clear_cookies()
+    expect(just_sent.get_by_role("alert")).to_contain_text("You are signed out")
+    asked = []
+    just_sent.on("request", lambda request: asked.append(request.url))
+    just_sent.clock.run_for(12_000)  # longer than its questions are ever apart
+    assert not [url for url in asked if "/rows" in url]
+    just_sent.get_by_role("link", name="Sign in").click()
+    just_sent.wait_for_url(re.compile(r"/accounts/login/\?next="))
+
+
+def test_a_lost_connection_is_said_until_it_is_back(just_sent):
+    just_sent.context.set_offline(True)
+    expect(just_sent.get_by_role("alert")).to_contain_text("No connection")
+    just_sent.context.set_offline(False)
+    expect(just_sent.get_by_text("No connection")).to_be_hidden()
+
+
 def test_a_refused_address_and_a_first_play_appear_by_themselves(page, live_server, draft):
     drafts.save(
         draft,
@@ -200,4 +421,24 @@ def test_a_refused_address_and_a_first_play_appear_by_themselves(page, live_serv
     expect(page.get_by_text("Bounced")).to_be_visible()
     delivery.played_at = timezone.now()
     delivery.save()
-    expect(page.get_by_text("Anna watched")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Anna watched")).to_be_visible(timeout=4_000)
+
+
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_page_nobody_looks_at_asks_nothing_and_knows_at_once_when_it_is_seen(page, live_server, by_hand):
+    sign_in(page, live_server.url, "alice@acme.test", PASSWORD)
+    page.clock.install()
+    page.goto(f"{live_server.url}/messages/{by_hand.code}/")
+    asked = []
+    page.on("request", lambda request: "/rows" in request.url and asked.append(request.url))
+    page.evaluate(HIDE, True)
+    page.clock.run_for(12_000)
+    assert not asked
+    page.clock.pause_at(timezone.now() + timedelta(hours=1))
+    with page.expect_request(lambda request: "/rows" in request.url):
+        page.evaluate(HIDE, False)

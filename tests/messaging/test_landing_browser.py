@@ -100,6 +100,25 @@ def test_the_keyboard_is_a_person_too(page, live_server, delivery):
     assert Delivery.objects.get().played_at is not None
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_report_that_was_turned_away_is_said_again(page, live_server, delivery, status):
+    answers = iter([status])
+    page.clock.install()
+
+    def turn_the_first_away(route):
+        code = next(answers, None)
+        route.fulfill(status=code) if code else route.continue_()
+
+    page.route("**/beacon", turn_the_first_away)
+    with beacons(page) as first:
+        page.goto(live_server.url + landing_path(delivery))
+    assert first.value.status == status
+    with beacons(page) as second:
+        page.clock.run_for(5_000)
+    assert second.value.status == 204
+    assert Visit.objects.count() == 1
+
+
 @pytest.mark.abuse("A26")
 def test_a_player_started_by_script_is_not_counted(page, live_server, delivery):
     with beacons(page):

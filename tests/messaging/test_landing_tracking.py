@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -260,6 +261,7 @@ def test_nonsense_is_refused(client, delivery, body):
     assert not Visit.objects.exists()
 
 
+@time_machine.travel(timezone.now(), tick=False)  # all of it within one minute
 def test_a_beacon_is_small_and_seldom(client, delivery):
     path = landing_path(delivery) + "/beacon"
     assert client.post(path, "x" * 20_000, content_type="application/json").status_code == 413

@@ -215,7 +215,7 @@ def test_settings_that_are_saved_let_those_go_on_whose_sender_was_refused(
     )
     server.refuse_sender = ""
     form = {"host": "127.0.0.1", "port": server.port, "security": "none", "organization": "" if shared else acme.pk}
-    form |= {"max_connections": 4, "limits-TOTAL_FORMS": 0, "limits-INITIAL_FORMS": 0}
+    form |= {"sender_mode": "send-as", "max_connections": 4, "limits-TOTAL_FORMS": 0, "limits-INITIAL_FORMS": 0}
     path = reverse("admin:messaging_emailprovider_change", args=[provider.pk])
     assert signed_in(root).post(path, form).status_code == 302
     pump()

@@ -1,5 +1,6 @@
 """What goes over the wire, and what becomes of each answer: drafts sent by the services through a real server on loopback."""
 
+import ipaddress
 import re
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -9,6 +10,8 @@ import time_machine
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts import ks
+from accounts.models import User
 from messaging import links, tasks
 from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
 from messaging.services import claims, composing, drafts, journals, leases, pumps, sending
@@ -77,27 +80,101 @@ def test_reply_to_once_when_set_and_absent_when_not(compose, server, provider):
     assert parsed(server.mails[1]).get_all("Reply-To") == ["answers@acme.test"]
 
 
+def head(kept):
+    """Return the headers as they stand in the bytes the server received, without those every mail has."""
+    lines = kept.content.split(b"\r\n\r\n")[0].replace(b"\r\n ", b" ").decode("ascii").split("\r\n")
+    common = ("Subject:", "Date:", "Message-ID:", "List-Unsubscribe", "Content-Type:", "MIME-Version:", "To:")
+    return [line for line in lines if not line.startswith(common)]
+
+
+@pytest.fixture
+def send_in_mode(compose, server, provider):
+    """Return a function that sends a mail of alice's with given settings, and returns (MAIL FROM, headers)."""
+
+    def through(mode, draft=None, **columns):
+        EmailProvider.objects.update(
+            sender_mode=mode, from_address="pitch@acme.test", from_name="Acme Video", **columns
+        )
+        send(compose(**(draft or {})))
+        return server.mails[-1].mail_from, head(server.mails[-1])
+
+    return through
+
+
+@pytest.mark.req("R373")
+def test_send_as_from_and_mail_from_are_the_person_and_nobody_else_is_named(send_in_mode, server):
+    assert send_in_mode("send-as") == ("alice@acme.test", ["From: Alice <alice@acme.test>"])
+    assert b"pitch@acme.test" not in server.mails[0].content
+
+
 @pytest.mark.req("R368", "R373")
-def test_the_default_sender_only_if_the_administrator_said_so(compose, server, provider):
-    provider.from_address, provider.from_name = "pitch@acme.test", "Acme"
-    provider.save()
-    send(compose())
-    assert (server.mails[0].mail_from, parsed(server.mails[0])["From"]) == (
-        "alice@acme.test",
-        "Alice <alice@acme.test>",
+def test_on_behalf_the_service_hands_in_the_persons_mail(send_in_mode):
+    assert send_in_mode("on-behalf") == (
+        "pitch@acme.test",
+        ["From: Alice <alice@acme.test>", "Sender: Acme Video <pitch@acme.test>"],
     )
-    provider.uses_default_sender = True
-    provider.save()
-    send(compose())
-    mail = parsed(server.mails[1])
-    assert server.mails[1].mail_from == "pitch@acme.test"
-    assert mail["From"] == "Alice via Acme <pitch@acme.test>"
-    assert mail["Reply-To"] == "Alice <alice@acme.test>"
-    provider.envelope_from = "bounces@acme.test"
-    provider.save()
-    send(compose())
-    assert server.mails[2].mail_from == "bounces@acme.test"
-    assert parsed(server.mails[2])["Sender"] == "bounces@acme.test"
+
+
+@pytest.mark.req("R368", "R381")
+def test_service_the_mail_is_from_the_service_and_answers_go_to_the_person(send_in_mode):
+    via = "From: Alice via Acme <pitch@acme.test>"
+    assert send_in_mode("service") == ("pitch@acme.test", [via, "Reply-To: Alice <alice@acme.test>"])
+    own = {"reply_to": "answers@acme.test"}
+    assert send_in_mode("service", own)[1] == [via, "Reply-To: answers@acme.test"]
+
+
+@pytest.mark.req("R438", "R450")
+def test_bounces_go_to_their_own_address_in_each_mode_and_change_no_header(send_in_mode):
+    for mode in EmailProvider.SenderMode.values:
+        _mail_from, headers = send_in_mode(mode, envelope_from="")
+        assert send_in_mode(mode, envelope_from="bounces@acme.test") == ("bounces@acme.test", headers)
+
+
+@pytest.mark.req("R435", "R450")
+def test_a_configured_reply_address_is_used_in_each_mode(send_in_mode):
+    for mode in EmailProvider.SenderMode.values:
+        headers = send_in_mode(mode, reply_to_address="team@acme.test", reply_to_name="The team")[1]
+        assert [line for line in headers if line.startswith("Reply-To")] == ["Reply-To: The team <team@acme.test>"]
+
+
+@pytest.mark.req("R450")
+def test_a_persons_mail_goes_as_settings_by_the_api_say(compose, client, acme, server, provider, settings):
+    settings.SMTP_ALLOWED_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
+    settings.SMTP_ALLOWED_PORTS = [server.port]
+    provider.delete()
+    acme.admin_secrets = ["a" * 32]
+    acme.save()
+    given = {
+        "host": "127.0.0.1", "port": server.port, "ssl": False, "starttls": False, "from": "videos@acme.test",
+        "fromDisplayName": "Acme", "replyTo": "team@acme.test", "replyToDisplayName": "The team",
+    }  # fmt: skip
+    bearer = f"Bearer {ks.start(acme, type=ks.SessionType.ADMIN, user_id='ops')}"
+    for bounces in ("", "bounces@acme.test"):
+        answer = client.post(
+            "/auth/realms/acme/mail/setup",
+            given | {"envelopeFrom": bounces},
+            content_type="application/json",
+            headers={"authorization": bearer},
+        )
+        assert answer.status_code == 200, answer.content
+        send(compose())
+        assert server.mails[-1].mail_from == (bounces or "videos@acme.test")
+        assert head(server.mails[-1]) == [
+            "From: Alice via Acme <videos@acme.test>",
+            "Reply-To: The team <team@acme.test>",
+        ]
+
+
+def test_who_is_the_service_is_not_named_twice(send_in_mode, alice):
+    alice.email = "pitch@acme.test"
+    alice.save()
+    assert send_in_mode("on-behalf") == ("pitch@acme.test", ["From: Alice <pitch@acme.test>"])
+
+
+@pytest.mark.parametrize("mode", ["on-behalf", "service"])
+def test_no_mode_that_needs_the_default_address_without_one(provider, mode):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        EmailProvider.objects.update(sender_mode=mode, from_address="")
 
 
 @pytest.mark.req("R387")
@@ -464,3 +541,37 @@ def test_a_subject_nobody_can_decode_stops_only_itself(compose, server):
     bad = composing.send(compose(subject="=?nosuch?Q?x?="))
     good = send(compose())
     assert (states(bad), states(good)) == (["error"], ["accepted"])
+
+
+@pytest.mark.req("R387")
+def test_what_this_server_cannot_carry_is_an_error_and_nobodys_bounce(compose, server):
+    server.speaks_utf8 = False
+    message = send(compose(to=["jürgen@x.example", "anna@torvald.example"]))
+    assert states(message) == ["error", "accepted"]
+    assert "letters beyond a–z (SMTPUTF8)" in message.deliveries.first().error_description
+    assert not Suppression.objects.exists()
+    assert [line for line in server.log if "jürgen" in line] == []
+
+
+BREAKS = ["x\r\nBcc: spy@evil.example", "x\nBcc: spy@evil.example", "=?UTF-8?Q?=0A?=Bcc: spy@evil.example", "x\x0by"]
+
+
+@pytest.mark.parametrize("value", BREAKS)
+@pytest.mark.parametrize("place", ["subject", "name", "sender", "reply_to_name"])
+@pytest.mark.abuse("A5", "A6")
+def test_no_server_receives_a_smuggled_header(compose, server, provider, place, value):
+    """Past every form: the values stand in the rows already."""
+    message = composing.send(compose())
+    match place:
+        case "subject":
+            Message.objects.update(subject=value)
+        case "name":
+            Delivery.objects.update(name=value)
+        case "sender":
+            User.objects.update(name=value)
+        case "reply_to_name":
+            EmailProvider.objects.update(reply_to_name=value, reply_to_address="answers@acme.test")
+    with time_machine.travel(timezone.now() + timedelta(seconds=21), tick=True):
+        tasks.pump()
+    assert states(message) == ["error"]
+    assert (server.log, server.mails) == ([], [])

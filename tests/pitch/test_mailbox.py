@@ -83,6 +83,35 @@ def test_the_pages_show_html_text_and_source(client, mailbox, db):
     assert client.get("/mailbox/").context["mails"] == []
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Type: text/html; charset=x-unknown",
+        b"Content-Type: text/html; charset=idna",
+        b"Content-Type: text/html; charset=\xff\xfe",
+        b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: x-odd",
+        b"Content-Type: text/html\r\nReply-To: <",
+        b"Content-Type: text/html\r\nReply-To: =?x-unknown?b?////?= <@",
+        b"Content-Type: text/html\r\nReply-To: \xff\xfe <a@b",
+        b"Content-Type: text/html\r\nReply-To: " + b"(" * 2000,
+        b"Content-Type: text/html\r\nTo: " + b'"' + b"(" * 2000,
+        b"Content-Type: text/html\r\nFrom: \xe4 <(@>, :;",
+        b'Content-Type: text/html; =; charset*0*="',
+    ],
+)
+def test_a_mail_that_cannot_be_decoded_is_shown_as_far_as_it_goes(client, settings, db, lines):
+    folder = Path(settings.PITCH_DATA) / "mailbox"
+    folder.mkdir()
+    head = b"X-Envelope-From: a@acme.test\r\nX-Envelope-To: b@acme.test\r\nSubject: Odd\r\n"
+    name = "00000000000000000001-00000000"
+    (folder / f"{name}.eml").write_bytes(head + lines + b"\r\n\r\nGr\xc3\xbc\xc3\x9fe und Kuchen\r\n")
+    assert "Odd" in client.get("/mailbox/").content.decode()
+    for view in ("", "?view=html", "?view=text"):
+        assert client.get(f"/mailbox/{name}/{view}").status_code == 200
+    assert client.get(f"/mailbox/{name}/html").status_code == 200
+    assert "Kuchen" in client.get(f"/mailbox/{name}/?view=source").content.decode()
+
+
 def test_it_is_not_there_in_production(client, settings, db):
     settings.DEMO = False
     for path in ("/mailbox/", "/mailbox/x/", "/mailbox/x/html"):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from tests.e2e.running import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +49,15 @@ def test_production_starts_without_a_warning(start):
         ("PITCH_BASE_URL", "https://[x"),
         ("PITCH_BASE_URL", "https://pitch.example.org:port"),
         ("PITCH_BASE_URL", "https://pitch.example.org/path"),
+        ("PITCH_BASE_URL", "https://pitch..example.org"),
+        ("PITCH_BASE_URL", "https://pitch.example.org?x"),
+        ("PITCH_BASE_DOMAIN", "http://x"),
+        ("PITCH_BASE_DOMAIN", "pitch.example.org:8000"),
+        ("PITCH_ALLOWED_HOSTS", "other.example.org,https://pitch.example.org"),
+        ("PITCH_FROM_EMAIL", "notanaddress"),
+        ("MEDIA_ACCEL_PREFIX", "foo"),
+        ("FFMPEG", "/nonexistent"),
+        ("FFMPEG", "/etc/passwd"),
         ("PITCH_SECRET_KEY", ""),
         ("PITCH_SECRET_KEY", "short"),
         ("PITCH_ENCRYPTION_KEYS", ""),
@@ -69,6 +80,42 @@ def test_a_bad_value_stops_the_start_with_a_sentence(start, name, value):
     assert done.stderr.startswith("Pitch cannot start: ")
     assert name in done.stderr
     assert done.stderr.rstrip().count("\n") == 0
+
+
+@pytest.mark.parametrize("mode", ["demo", "production"])
+@pytest.mark.parametrize("folder", ["/proc/x", "{file}/x"])
+def test_a_data_folder_that_cannot_be_is_named(start, tmp_path, folder, mode):
+    (tmp_path / "file").touch()
+    done = start(PITCH_MODE=mode, PITCH_DATA=folder.format(file=tmp_path / "file"))
+    assert done.returncode == 78
+    assert done.stderr.startswith("Pitch cannot start: PITCH_DATA is ")
+    assert done.stderr.rstrip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PITCH_BASE_URL", "https://pitch.example.org:8443"),
+        ("PITCH_BASE_URL", "https://[2001:db8::1]:8443"),
+        ("PITCH_BASE_DOMAIN", ".pitch.example.org"),
+        ("PITCH_ALLOWED_HOSTS", ".example.org,10.0.0.1,[::1]"),
+        ("PITCH_FROM_EMAIL", "Pitch <pitch@example.org>"),
+        ("MEDIA_ACCEL_PREFIX", "/protected-media/"),
+        ("FFMPEG", sys.executable),
+    ],
+)
+def test_values_that_can_be_used_are_taken(start, name, value):
+    done = start(**{name: value})
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_that_is_no_ffmpeg_stops_the_launcher(tmp_path):
+    env = {"PATH": os.environ["PATH"], "PITCH_MODE": "demo", "PITCH_DATA": str(tmp_path), "FFMPEG": sys.executable}
+    ports = {"PORT": str(free_port()), "MAILBOX_PORT": str(free_port())}
+    command = [sys.executable, "-m", "pitch.launcher"]
+    done = subprocess.run(command, cwd=ROOT, env=env | ports, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "is no ffmpeg that works" in done.stderr
 
 
 def test_redis_may_be_a_socket(start):

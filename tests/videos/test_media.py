@@ -55,6 +55,9 @@ def test_the_whole_film(get):
         ("bytes=990-5000", 990, 999),
         ("bytes=-10", 990, 999),
         ("bytes=-5000", 0, 999),
+        (f"bytes=990-{'9' * 5000}", 990, 999),
+        (f"bytes=-{'9' * 5000}", 0, 999),
+        (f"bytes={'0' * 5000}990-995", 990, 995),
     ],
 )
 def test_one_range(get, asked, first, last):
@@ -65,7 +68,7 @@ def test_one_range(get, asked, first, last):
     assert body(answer) == FILM[first : last + 1]
 
 
-@pytest.mark.parametrize("asked", ["bytes=1000-", "bytes=1000-1001", "bytes=-0"])
+@pytest.mark.parametrize("asked", ["bytes=1000-", "bytes=1000-1001", "bytes=-0", f"bytes={'1' * 5000}-"])
 def test_a_range_outside_the_file(get, asked):
     answer = get(Range=asked)
     assert answer.status_code == 416

@@ -293,7 +293,7 @@ def test_recover_takes_up_what_nobody_works_on(alice_client, make_take, woken):
 
 def test_a_long_last_attempt_is_not_failed_under_its_feet(alice_client, make_take, woken):
     video = upload_file(alice_client, make_take("matroska"))
-    Video.objects.filter(pk=video.pk).update(attempts=transcoding.MAX_ATTEMPTS)
+    Video.objects.filter(pk=video.pk).update(attempts=transcoding.MAX_STARTS)
     grow_old(video)
     with transcoding.hold(video):
         transcoding.recover()

@@ -212,14 +212,13 @@ def test_finish_needs_a_true_length(alice_client, recording, body):
     assert row(recording).finished_at is None
 
 
-def test_too_large_is_said_before_and_while_it_comes(alice_client, recording, settings):
+def test_too_large_is_said_before_and_while_it_comes(alice_client, settings):
     settings.VIDEO_MAX_BYTES = 1_000_000
     answer = create(alice_client, 1_000_001)
     assert answer.status_code == 413
     assert answer.content.decode() == "This video is larger than 1 MB, the limit here."
-    assert patch(alice_client, recording, 0, b"x" * 1_000_001).status_code == 413
-    assert storage.absolute(row(recording).path).stat().st_size == 0
     unknown = {"wsgi.input": FakePayload(b"x" * 1_000_001), "CONTENT_LENGTH": ""}
+    recording = create(alice_client)["Location"]
     answer = alice_client.generic(
         "PATCH", recording, b"x", content_type=BODY, headers={**VERSION, "Upload-Offset": "0"}, **unknown
     )
@@ -227,6 +226,18 @@ def test_too_large_is_said_before_and_while_it_comes(alice_client, recording, se
     known = create(alice_client, 5)["Location"]
     assert patch(alice_client, known, 0, b"sixsix").status_code == 413
     assert row(known).video.state == "receiving"
+
+
+def test_a_take_that_outgrows_the_limit_leaves_nothing(alice_client, recording, settings):
+    settings.VIDEO_MAX_BYTES = 1_000_000
+    assert patch(alice_client, recording, 0, b"x" * 600_000).status_code == 204
+    answer = patch(alice_client, recording, 600_000, b"x" * 600_000)
+    assert answer.status_code == 413
+    assert answer.content.decode() == "This video is larger than 1 MB, the limit here."
+    assert files_left() == []
+    assert head(alice_client, recording).status_code == 404
+    assert row(recording).video.deleted_at is not None
+    assert row(recording).finished_at is not None, "it counts no longer as an unfinished upload"
 
 
 def test_delete_leaves_nothing(alice_client, recording):

@@ -138,7 +138,7 @@ def append(upload: Upload, piece: Piece) -> Upload:
     """Write a piece behind what is there and commit the new offset.
 
     Returns the upload as it is now; whatever arrived of a broken piece is kept. Raises UploadRefused: 423 another request
-    writes, 409 the piece begins elsewhere, 413 too large, 410 finished or gone.
+    writes, 409 the piece begins elsewhere, 413 too large (a recording is dropped then), 410 finished or gone.
     """
     hold = Hold(upload)
     try:
@@ -151,6 +151,11 @@ def append(upload: Upload, piece: Piece) -> Upload:
         if piece.length is not None and upload.offset + piece.length > limit:
             raise too_large()
         upload.offset = write(upload, piece.body, limit, hold)
+    except UploadRefused as err:
+        # A take that grew beyond the limit can never be finished, and the person who has it sends it anew or not at all.
+        if err.status == 413 and upload.length is None:
+            terminate(upload)
+        raise
     finally:
         hold.commit(upload.offset)
     if upload.length is not None and upload.offset == upload.length:

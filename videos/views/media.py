@@ -15,7 +15,7 @@ from videos.services import media
 SLICE = 256 * 1024
 # An open-ended range is answered in parts, so that a slow viewer does not hold a thread for a whole film.
 OPEN_RANGE = 4 * 1024 * 1024
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=([0-9]*)-([0-9]*)$")
 
 
 class BoundedReader:
@@ -38,6 +38,11 @@ class BoundedReader:
         self.file.close()
 
 
+def _number(digits: str) -> int:
+    """Return a position; the digits beyond any file's size are cut, since Python refuses to read thousands of them."""
+    return int(digits.lstrip("0")[:19] or 0)
+
+
 def parse_range(header: str, size: int) -> tuple[int, int] | str | None:
     """Return (first, last) for one byte range, None to answer with the whole file, or "unsatisfiable".
 
@@ -47,14 +52,14 @@ def parse_range(header: str, size: int) -> tuple[int, int] | str | None:
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:
-        suffix = int(match[2])
+        suffix = _number(match[2])
         return (max(0, size - suffix), size - 1) if suffix and size else "unsatisfiable"
-    first = int(match[1])
+    first = _number(match[1])
     if first >= size:
         return "unsatisfiable"
     if not match[2]:
         return first, min(size - 1, first + OPEN_RANGE - 1)
-    last = int(match[2])
+    last = _number(match[2])
     return None if last < first else (first, min(last, size - 1))
 
 

@@ -26,6 +26,9 @@ class Command(BaseCommand):
             invitation = invitations.invite(organization, options["email"], role=options["role"])
         except (BadAddress, invitations.CannotInvite) as err:
             raise CommandError(str(err)) from err
-        if options["send"]:
-            invitations.send(invitation)
         self.stdout.write(invitations.link(invitation))
+        if options["send"]:
+            try:
+                invitations.send(invitation)
+            except Exception as err:
+                raise CommandError(f"The mail could not be sent ({err}). Hand over the link above yourself.") from err

@@ -48,7 +48,12 @@ class Command(BaseCommand):
         parser.add_argument("--reply-to", default="")
         parser.add_argument("--reply-to-name", default="")
         parser.add_argument("--envelope-from", default="", help="address for bounces (MAIL FROM)")
-        parser.add_argument("--always-default-sender", action="store_true")
+        parser.add_argument(
+            "--sender-mode",
+            choices=EmailProvider.SenderMode.values,
+            default=EmailProvider.SenderMode.SEND_AS.value,
+            help="whose address people's mails come from; on-behalf and service need --from (docs/sending.md)",
+        )
         parser.add_argument(
             "--max-connections",
             type=int,
@@ -77,9 +82,15 @@ class Command(BaseCommand):
         ca_bundle = ""
         if options["ca_file"]:
             try:
-                ca_bundle = Path(options["ca_file"]).read_text(encoding="ascii")
-            except (OSError, UnicodeDecodeError) as err:
-                raise CommandError(f"The file {options['ca_file']} cannot be read as PEM: {err}") from err
+                ca_bundle = Path(options["ca_file"]).read_text(encoding="utf-8").strip()
+            except OSError as err:
+                raise CommandError(f"The file {options['ca_file']} cannot be read: {err.strerror}.") from err
+            except UnicodeDecodeError as err:
+                raise CommandError(
+                    f"The file {options['ca_file']} is no PEM text; convert it with openssl x509."
+                ) from err
+            if not ca_bundle:
+                raise CommandError(f"The file {options['ca_file']} is empty; it must hold certificates as PEM text.")
         wanted = read_limits(options["limit"])
         try:
             with transaction.atomic():
@@ -96,12 +107,14 @@ class Command(BaseCommand):
                     reply_to_address=options["reply_to"],
                     reply_to_name=options["reply_to_name"],
                     envelope_from=options["envelope_from"],
-                    uses_default_sender=options["always_default_sender"],
+                    sender_mode=options["sender_mode"],
                     max_connections=options["max_connections"],
                 )
                 providers.set_limits(provider, wanted)
         except ValidationError as err:
             raise CommandError(" ".join(err.messages)) from err
+        for doubt in providers.doubts(provider):
+            self.stderr.write(self.style.WARNING(doubt))
         self.stdout.write(
             json.dumps(
                 {
@@ -110,6 +123,7 @@ class Command(BaseCommand):
                     "host": provider.host,
                     "port": provider.port,
                     "security": provider.security,
+                    "senderMode": provider.sender_mode,
                     "password": bool(provider.password),
                     "max_connections": provider.max_connections,
                     "limits": [
