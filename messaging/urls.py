@@ -15,6 +15,7 @@ urlpatterns = [
     path("messages/<slug:code>/draft", compose.draft_save, name="draft-save"),
     path("messages/<slug:code>/send", compose.message_send, name="message-send"),
     path("messages/<slug:code>/test", compose.message_test, name="message-test"),
+    path("messages/<slug:code>/preflight", compose.message_preflight, name="message-preflight"),
     path("messages/<slug:code>/undo", sending.message_undo, name="message-undo"),
     path("messages/<slug:code>/cancel", sending.message_cancel, name="message-cancel"),
     path("messages/<slug:code>/pause", resending.message_pause, name="message-pause"),

@@ -27,6 +27,7 @@ EXPECTED = {
     "messaging:message-detail": MEMBERS,
     "messaging:message-rows": MEMBERS,
     "messaging:message-edit": {**MEMBERS, "owner": 302},  # it was sent
+    "messaging:message-preflight": {**MEMBERS, "owner": 404},  # it was sent
     "messaging:draft-save": POST_ONLY_OWN,
     "messaging:message-send": POST_ONLY_OWN,
     "messaging:message-test": POST_ONLY_OWN,

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from accounts.admin_tools import TenantAdmin, own_organization, staff_user
 from accounts.models import User
 from messaging.admin.sending import cut, pill
-from messaging.models import EmailProvider
+from messaging.models import EmailProvider, ProviderLimit
 from messaging.services import providers
 from pitch.lib import limiter
 
@@ -73,6 +73,7 @@ class ProviderForm(forms.ModelForm):
             "reply_to_address",
             "reply_to_name",
             "envelope_from",
+            "max_connections",
         ]
 
     actor: User  # set by get_form
@@ -107,6 +108,34 @@ class ProviderForm(forms.ModelForm):
                 self.add_error(None, err)  # it names the fields itself
 
 
+class LimitForm(forms.ModelForm):
+    """One limit of a server, in its own unit."""
+
+    amount = forms.IntegerField(label=_("mails"), min_value=1, max_value=1_000_000_000)
+
+    class Meta:
+        model = ProviderLimit
+        fields = ["amount", "seconds"]
+
+
+class LimitInline(admin.TabularInline):
+    """How many mails a server takes; open to whoever may change the server."""
+
+    model = ProviderLimit
+    form = LimitForm
+    extra = 0
+    max_num = len(ProviderLimit.Span)
+    verbose_name = _("limit")
+    verbose_name_plural = _("How many mails the server takes")
+
+    def is_theirs(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say whether the server, which the page has found for this user, is one that they may change."""
+        own = own_organization(request)
+        return staff_user(request).is_staff and (own is None or obj is None or obj.organization == own)
+
+    has_view_permission = has_add_permission = has_change_permission = has_delete_permission = is_theirs
+
+
 class TestForm(forms.Form):
     """Where the test mail goes."""
 
@@ -119,6 +148,7 @@ class EmailProviderAdmin(TenantAdmin):
 
     allows_add = allows_change = allows_delete = True
     form = ProviderForm
+    inlines = [LimitInline]
     change_form_template = "admin/messaging/emailprovider/change_form.html"
     list_display = ["title", "organization", "host", "port", "security", "has_password", "health", "why", "tested_at"]
     list_select_related = ["organization"]
@@ -141,6 +171,7 @@ class EmailProviderAdmin(TenantAdmin):
                 ],
             },
         ),
+        (_("Speed"), {"fields": ["max_connections"]}),
     ]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -179,6 +210,13 @@ class EmailProviderAdmin(TenantAdmin):
         if "_continue" not in request.POST:  # the form itself says it
             for doubt in providers.doubts(obj):
                 messages.warning(request, doubt)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Set the limits through the service that the command uses, too."""
+        formset.save(commit=False)  # tells the page's history what changed
+        rows = [row for row in formset.cleaned_data if row and not row.get("DELETE")]
+        limits = {row["seconds"]: row["amount"] for row in rows}
+        providers.set_limits(form.instance, limits, actor=staff_user(request))
 
     def delete_model(self, request: HttpRequest, obj: EmailProvider) -> None:
         """Delete through the service."""

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from messaging import limits
-from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
-from messaging.services import providers
+from messaging.models import Delivery, EmailProvider, Message
+from messaging.services import providers, suppressions
 
 # What a pump reads of a row: a delivery has many columns, and a bulk has many rows.
 COLUMNS = (
@@ -40,6 +40,19 @@ def due(now: datetime | None = None) -> QuerySet[Delivery]:
         .filter(Q(lane="") | ~Exists(busy))
         .order_by("priority", "next_at", "position", "id")
     )
+
+
+def ahead(provider: EmailProvider, priority: int, moment: datetime) -> int:
+    """Return how many mails of the same or a higher urgency go through a provider before one that is due at `moment`."""
+    return Delivery.objects.filter(
+        provider=provider,
+        priority__lte=priority,
+        state__in=Delivery.OPEN,
+        next_at__lte=moment,
+        message__status=Message.Status.SENDING,
+        message__paused_at__isnull=True,
+        message__canceled_at__isnull=True,
+    ).count()
 
 
 def waiting_providers() -> list[EmailProvider]:
@@ -173,20 +186,9 @@ def obstacles(rows: Iterable[Delivery]) -> dict[int, tuple[str, str]]:
             found[row.pk] = ("expired", _("The message was not to be sent after its end."))
         elif not row.message.is_test:
             asked.append(row)
-    keys = {row.address_key for row in asked}
-    whose = {"organization__in": {row.organization_id for row in asked}, "address_key__in": keys}
-    gone = set(
-        Unsubscribe.objects.filter(**whose, group="", ended_at__isnull=True).values_list(
-            "organization_id", "address_key"
-        )
-    )
-    dead = {(s.organization_id, s.address_key): s for s in Suppression.objects.filter(**whose, lifted_at__isnull=True)}
+    bars = suppressions.standing({row.organization_id for row in asked}, {row.address_key for row in asked})
     for row in asked:
-        key = (row.organization_id, row.address_key)
-        if key in gone:
-            words = _("This person asked for no more mails from your organization.")
-            found[row.pk] = ("userUnsubscribeFromThisGroup", words)
-        elif key in dead:
-            why = dead[key].detail or dead[key].get_reason_display()
-            found[row.pk] = ("suppressed", _("Earlier mails to this address came back: %(why)s") % {"why": why})
+        bar = bars.get((row.organization_id, row.address_key))
+        if bar is not None:
+            found[row.pk] = (bar.code, bar.words())
     return found

@@ -206,11 +206,7 @@ def pause(message: Message) -> bool:
 
 def resume(message: Message) -> bool:
     """Let a paused message go on; returns whether it was paused."""
-    paused = Message.objects.filter(pk=message.pk, paused_at__isnull=False)
-    resumed = paused.update(paused_at=None, error_enum="", error_description="", updated_at=timezone.now())
-    if resumed:
-        wake("messaging.tasks.pump", cluster="send")
-    return bool(resumed)
+    return bool(providers.resume(Message.objects.filter(pk=message.pk)))
 
 
 def send_test(message: Message, user: User) -> Delivery:

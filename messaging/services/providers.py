@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,7 +19,7 @@ from accounts.ks import Session
 from accounts.models import App, Organization, User
 from accounts.services import audit
 from messaging import mime
-from messaging.models import EmailProvider, Message, ProviderAssignment
+from messaging.models import Delivery, EmailProvider, Message, ProviderAssignment, ProviderLimit
 from messaging.transports import guard
 from messaging.transports.base import Envelope, Outcome, ProviderStopped
 from messaging.transports.smtp import SmtpTransport, is_loopback_mailbox
@@ -26,6 +27,7 @@ from messaging.transports.wire import Timeouts
 from pitch.lib import hosts
 from pitch.lib.emails import normalize
 from pitch.lib.fields import new_code
+from pitch.lib.queue import wake
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
@@ -175,7 +177,10 @@ def save_smtp(
 
 
 def save(provider: EmailProvider, *, actor: User | None = None, session: Session | None = None) -> EmailProvider:
-    """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError."""
+    """Check and save a provider whose columns were set. Raises ValidationError.
+
+    What stood still for the old settings may try again: the provider itself, and messages whose sender it refused.
+    """
     provider.is_guarded = is_guarded(provider, actor, session)
     provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
     check(provider, actor=actor, session=session)
@@ -191,14 +196,24 @@ def save(provider: EmailProvider, *, actor: User | None = None, session: Session
             port=provider.port,
             security=provider.security,
         )
+        resume(refused_by(provider))
     return provider
 
 
-def _was_vouched_for(provider: EmailProvider) -> bool:
-    """Say whether an operator saved this very host, port and security."""
-    return EmailProvider.objects.filter(
-        pk=provider.pk, is_guarded=False, host=provider.host, port=provider.port, security=provider.security
-    ).exists()
+def set_limits(provider: EmailProvider, wanted: Mapping[int, int], *, actor: User | None = None) -> None:
+    """Replace a provider's limits: seconds of the span → mails. What was given to it lately still counts."""
+    with transaction.atomic():
+        standing = ProviderLimit.objects.select_for_update().filter(provider=provider)
+        before = dict(standing.values_list("seconds", "amount"))
+        if before == dict(wanted):
+            return
+        standing.exclude(seconds__in=wanted).delete()
+        for seconds, amount in wanted.items():
+            ProviderLimit.objects.update_or_create(provider=provider, seconds=seconds, defaults={"amount": amount})
+        # The pumps look again: the next mail may be allowed sooner, or later.
+        EmailProvider.objects.filter(pk=provider.pk).update(throttled_until=None)
+        words = ", ".join(f"{amount}/{seconds}s" for seconds, amount in sorted(wanted.items()))
+        audit.record(provider.organization, actor, "email provider limits changed", provider.host, limits=words)
 
 
 def delete(provider: EmailProvider, *, actor: User) -> None:
@@ -226,6 +241,24 @@ def pause(message: Message, reason: ProviderStopped) -> None:
     Message.objects.filter(pk=message.pk, paused_at__isnull=True).update(
         paused_at=now, error_enum="senderRefused", error_description=words[:500], updated_at=now
     )
+
+
+def refused_by(provider: EmailProvider) -> QuerySet[Message]:
+    """Return the messages that are held back because a server refused their sender, and that a provider's settings may mend."""
+    held = Message.objects.filter(error_enum="senderRefused")
+    if provider.organization_id is not None:
+        return held.filter(organization=provider.organization_id)
+    waiting = Delivery.objects.filter(message=OuterRef("pk"), provider=provider, state__in=Delivery.WAITING)
+    return held.filter(Exists(waiting))
+
+
+def resume(rows: QuerySet[Message]) -> int:
+    """Let paused messages go on; returns how many were paused."""
+    paused = rows.filter(paused_at__isnull=False)
+    count = paused.update(paused_at=None, error_enum="", error_description="", updated_at=timezone.now())
+    if count:
+        wake("messaging.tasks.pump", cluster="send")
+    return count
 
 
 def run_again(provider: EmailProvider) -> None:

@@ -1,5 +1,7 @@
 """Trying again: what was refused, one address that was wrong, and mails of which nobody knows whether they arrived."""
 
+from collections.abc import Collection
+
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -21,15 +23,25 @@ class CannotResend(Exception):
 
 
 def refused(message: Message) -> QuerySet[Delivery]:
-    """Return the rows of a message that ended without being taken and may be tried again as they are."""
+    """Return the rows of a message that ended without being taken and may be tried again as they are.
+
+    Not those whose mail went to a corrected address since.
+    """
     suppressed = message.organization.suppressions.filter(lifted_at__isnull=True).values("address_key")
-    return Delivery.objects.filter(message=message, state__in=REFUSED).exclude(address_key__in=suppressed)
+    ended = Delivery.objects.filter(message=message, state__in=REFUSED, link_revoked_at__isnull=True)
+    return ended.exclude(address_key__in=suppressed)
+
+
+def can_correct(delivery: Delivery) -> bool:
+    """Say whether another address may help: the mail was refused, or the address is known not to work."""
+    is_dead = delivery.state == Delivery.State.SKIPPED and delivery.error_enum == "suppressed"
+    return (delivery.state in REFUSED or is_dead) and delivery.link_revoked_at is None
 
 
 def requeue(rows: QuerySet[Delivery]) -> int:
     """Let ended rows wait again, as a new series of tries with the same Message-ID; returns how many.
 
-    Their message is sending again by that.
+    Their message is sending again.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -38,10 +50,18 @@ def requeue(rows: QuerySet[Delivery]) -> int:
             state=Delivery.State.QUEUED, attempts=0, next_at=now, date=now, finished_at=None, in_flight_at=None, lease="",
             reply_code=None, reply_text="", error_enum="", error_description="", updated_at=now,
         )  # fmt: skip
-        Message.objects.filter(pk__in=messages).update(status=Message.Status.SENDING, canceled_at=None, updated_at=now)
+        reopen(messages)
     if count:
         wake("messaging.tasks.pump", cluster="send")
     return count
+
+
+def reopen(messages: Collection[int]) -> None:
+    """Let messages send again. A pause goes with what had ended; one that holds rows back stays, for it is about them, too."""
+    rows = Message.objects.filter(pk__in=messages)
+    ended = rows.exclude(status=Message.Status.SENDING)
+    ended.update(paused_at=None, error_enum="", error_description="")
+    rows.update(status=Message.Status.SENDING, canceled_at=None, updated_at=timezone.now())
 
 
 def resend_refused(message: Message) -> int:
@@ -52,7 +72,8 @@ def resend_refused(message: Message) -> int:
 def readdress(delivery: Delivery, typed: str) -> Delivery:
     """Send one person's mail to another address: a new row with a new link; the old link leads nowhere any more.
 
-    Raises BadAddress for what is no address, CannotResend if that address is in the message already or the row is still on its way.
+    Raises BadAddress for what is no address, CannotResend if that address is in the message already, or the row is still on its
+    way, or was corrected before, or an administrator closed its link.
     """
     address = normalize(typed)
     message = delivery.message
@@ -69,12 +90,11 @@ def readdress(delivery: Delivery, typed: str) -> Delivery:
     try:
         with transaction.atomic():
             fixed.save()
-            Delivery.objects.filter(pk=delivery.pk).update(
-                link_revoked_at=now, error_description=_("Sent to %(address)s instead") % {"address": address}
-            )
-            Message.objects.filter(pk=message.pk).update(
-                status=Message.Status.SENDING, canceled_at=None, paused_at=None, updated_at=now
-            )
+            words = _("Sent to %(address)s instead") % {"address": address}
+            mine = Delivery.objects.filter(pk=delivery.pk, link_revoked_at__isnull=True)
+            if not mine.update(link_revoked_at=now, error_description=words):
+                raise CannotResend(_("This address was corrected already, or its link was closed; nothing was sent."))
+            reopen([message.pk])
     except IntegrityError as err:
         raise CannotResend(_("%(address)s is a recipient of this message already.") % {"address": address}) from err
     wake("messaging.tasks.pump", cluster="send")

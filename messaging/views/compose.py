@@ -1,9 +1,11 @@
 """Compose: the page, saving while typing, sending."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -19,8 +21,9 @@ from accounts.access import member, member_required
 from messaging import limits
 from messaging.access import own_draft, own_message, own_test
 from messaging.models import Message
-from messaging.services import composing, drafts, recipients, summaries
+from messaging.services import composing, drafts, preflight, providers, recipients, summaries
 from messaging.services.drafts import DraftFields
+from messaging.services.preflight import Preflight
 from messaging.services.recipients import ParsedAddress
 from pitch.lib import limiter
 from templates_app.services import signatures
@@ -115,10 +118,10 @@ def edit_page(request: HttpRequest, message: Message, problems: list[str]) -> Ht
         for kind in ("to", "bcc")
     }
     signature = signatures.default_for(user)
-    ready, preflight = preflight_of(message)
+    ready, sentence = preflight_of(message)
     context = {
         "ready": ready,
-        "preflight": preflight,
+        "preflight": sentence,
         "message": message,
         "video": with_urls(message.video) if message.video and message.video.deleted_at is None else None,
         "videos": [with_urls(v) for v in library.videos_for(user).filter(state="ready")[:12]],
@@ -186,25 +189,47 @@ def draft_save(request: HttpRequest, code: str) -> JsonResponse:
         return JsonResponse({"error": str(err), "version": message.draft_version}, status=409)
     assert message.draft_saved_at is not None
     saved = time_format(timezone.localtime(message.draft_saved_at), "H:i")
-    ready, preflight = preflight_of(message)
+    ready, sentence = preflight_of(message)
     words = _("Draft saved %(time)s") % {"time": saved}
-    return JsonResponse({"version": message.draft_version, "saved": words, "ready": ready, "preflight": preflight})
+    return JsonResponse({"version": message.draft_version, "saved": words, "ready": ready, "preflight": sentence})
 
 
 def preflight_of(message: Message) -> tuple[bool, str]:
     """Return whether the draft could be sent now, and the sentence beside Send."""
     try:
-        ready = composing.check(message)
+        composing.check(message)
     except composing.CannotSend as err:
         return False, err.sentences[0]
-    return True, preflight_words(len(ready.to) + len(ready.bcc))
+    count = advice_for(message).mails
+    return count > 0, preflight_words(count)
 
 
 def preflight_words(count: int) -> str:
     """Return the sentence beside Send."""
+    if count == 0:
+        return _("Everybody named here is skipped; no mail would leave.")
     if count == 1:
         return _("One mail, from you by your organization's mail server.")
     return _("%(count)d mails, one after another, from you by your organization's mail server.") % {"count": count}
+
+
+def advice_for(message: Message) -> Preflight:
+    """Return what a draft would meet if it were sent now."""
+    rows = composing.parsed_rows(message, "to") + composing.parsed_rows(message, "bcc")
+    provider = providers.resolve(message.organization)
+    delay = timedelta(seconds=settings.UNDO_SECONDS)
+    return preflight.advise(rows, message.organization, provider, delay=delay)
+
+
+@member_required
+@never_cache
+@require_safe
+def message_preflight(request: HttpRequest, code: str) -> HttpResponse:
+    """Answer what is worth knowing before Send, as HTML for the compose page; 204 if there is nothing to say."""
+    advice = advice_for(own_draft(request, code))
+    if advice.is_quiet:
+        return HttpResponse(status=204)
+    return render(request, "messaging/_preflight.html", {"advice": advice})
 
 
 @member_required

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import member_required
 from messaging.access import own_message
+from messaging.models import Message
 from messaging.services import composing, resending
 from messaging.services.resending import CannotResend
 from pitch.lib.emails import BadAddress
@@ -58,5 +59,8 @@ def delivery_readdress(request: HttpRequest, code: str, delivery_code: str) -> H
     except (BadAddress, CannotResend) as err:
         messages.error(request, str(err))
     else:
-        messages.success(request, _("Sent to %(address)s. The old link is closed.") % {"address": fixed.address})
+        words = _("Sent to %(address)s. The old link is closed.")
+        if Message.objects.filter(pk=fixed.message_id, paused_at__isnull=False).exists():
+            words = _("It goes to %(address)s when you let the message go on. The old link is closed.")
+        messages.success(request, words % {"address": fixed.address})
     return redirect("messaging:message-detail", code)

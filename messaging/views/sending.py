@@ -18,7 +18,7 @@ from messaging import links
 from messaging.access import own_message
 from messaging.models import Delivery, Message
 from messaging.models.visits import Verdict
-from messaging.services import composing, rendering, summaries
+from messaging.services import composing, rendering, resending, summaries
 from videos.services import media
 from videos.views.library import with_urls
 
@@ -40,16 +40,17 @@ def deliveries_of(message: Message) -> list[Any]:
             row.state == Delivery.State.QUEUED and row.provider is not None and row.provider.stopped_at is not None
         )
         row.waits_for_provider = row.provider.stopped_reason if stopped and row.provider else ""
+        row.can_correct = resending.can_correct(row)
         row.link = links.landing_url(row)
-        row.is_moving = is_moving(row)
+        row.is_moving = is_moving(message, row)
     return rows
 
 
-def is_moving(row: Delivery) -> bool:
-    """Say whether a row is about to change: not one that waits for a later try or for a stopped mail server."""
+def is_moving(message: Message, row: Delivery) -> bool:
+    """Say whether a row is about to change: not one that waits for a later try, a stopped mail server or the sender."""
     if row.state == Delivery.State.LEASED:
         return True
-    if row.state != Delivery.State.QUEUED or row.next_at > timezone.now() + SOON:
+    if message.paused_at is not None or row.state != Delivery.State.QUEUED or row.next_at > timezone.now() + SOON:
         return False
     return row.provider is None or row.provider.stopped_at is None
 
@@ -67,12 +68,15 @@ def context_of(message: Message) -> dict[str, object]:
          len(row.automated_visits), row.waits_for_provider, row.is_moving)
         for row in rows
     ]  # fmt: skip
+    refused = resending.refused(message).count()
+    held = (message.paused_at, message.error_description, refused)
     return {
         "message": message,
+        "refused": refused,
         "summary": summary,
         "rows": rows,
         "undo_left": round(left, 1),
-        "seen": hashlib.sha256(repr((left > 0, facts)).encode()).hexdigest()[:24],
+        "seen": hashlib.sha256(repr((left > 0, held, facts)).encode()).hexdigest()[:24],
         "is_moving": moving,
         # Seconds; afterwards for plays, which are to be seen at once. "Nothing changed" costs three queries and no bytes.
         "poll": 1 if moving else 2,

@@ -72,6 +72,7 @@ async function saveOnce() {
     refused = "";
     status.textContent = answer.body.saved;
     showPreflight(answer.body);
+    form.dispatchEvent(new CustomEvent("draft:saved"));
     refreshPreview();
   } else if (answer.status === 401 || answer.status === 403) {
     dirty = true;

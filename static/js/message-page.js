@@ -31,6 +31,15 @@ async function copySnippet(url, link) {
   }
 }
 
+// New rows come while somebody corrects an address: htmx keeps that form (hx-preserve), but not everywhere the focus in it.
+let typing = null;
+page.addEventListener("htmx:beforeSwap", () => {
+  typing = document.activeElement?.closest("[hx-preserve]") ? document.activeElement : null;
+});
+page.addEventListener("htmx:afterSwap", () => {
+  if (typing?.isConnected && document.activeElement !== typing) typing.focus({ preventScroll: true });
+});
+
 page.addEventListener("click", (event) => {
   const snippet = event.target.closest("[data-copy-snippet]");
   const text = event.target.closest("[data-copy-text]");

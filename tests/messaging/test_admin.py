@@ -12,14 +12,24 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry, VerifiedDomain
-from messaging.models import Delivery, DeliveryEvent, EmailProvider, Message, Suppression, Unsubscribe, Visit
+from messaging.models import (
+    Delivery,
+    DeliveryEvent,
+    EmailProvider,
+    Message,
+    ProviderLimit,
+    Suppression,
+    Unsubscribe,
+    Visit,
+)
 from messaging.services import dashboard
 from messaging.services import providers as provider_service
 from tests.messaging.landing_world import make_delivery, make_message, make_video
 
 MODELS = [Message, Delivery, EmailProvider, Suppression, Unsubscribe, DeliveryEvent, Visit]
 CANARY = "canary-5e1b6c"
-MODE = {"sender_mode": "send-as"}  # what the form has ticked when it is opened
+SPEED = {"max_connections": 4, "limits-TOTAL_FORMS": 0, "limits-INITIAL_FORMS": 0}
+MODE = {"sender_mode": "send-as", **SPEED}  # what the form has ticked when it is opened
 
 
 def address(model, page, *args):
@@ -162,7 +172,7 @@ def test_account_setup_takes_all_that_a_mail_server_needs(signed_in, ada, acme):
         "ca_bundle": trustme.CA().cert_pem.bytes().decode().strip(),
         "sender_mode": "on-behalf",
     }
-    assert signed_in(ada).post(address(EmailProvider, "add"), form).status_code == 302
+    assert signed_in(ada).post(address(EmailProvider, "add"), form | SPEED).status_code == 302
     saved = EmailProvider.objects.get()
     assert {name: getattr(saved, name) for name in form if name != "organization"} == {
         name: value for name, value in form.items() if name != "organization"
@@ -185,6 +195,63 @@ def test_an_administrator_makes_settings_for_the_own_organization_only(signed_in
     assert not EmailProvider.objects.exists()
     assert client.post(address(EmailProvider, "add"), form | {"organization": acme.pk}).status_code == 302
     assert EmailProvider.objects.get().is_guarded, "an administrator's server is held inside what the operator allows"
+
+
+def with_limits(*rows):
+    """Return the part of the form that holds the limits: (id or "", mails, seconds, delete?) each."""
+    form = {
+        "limits-TOTAL_FORMS": len(rows),
+        "limits-INITIAL_FORMS": sum(bool(pk) for pk, *_rest in rows),
+        "max_connections": 2,
+    }
+    for number, (pk, amount, seconds, *delete) in enumerate(rows):
+        values = {"id": pk, "amount": amount, "seconds": seconds} | ({"DELETE": "on"} if delete else {})
+        form |= {f"limits-{number}-{name}": value for name, value in values.items()}
+    return form
+
+
+def test_limits_and_connections_are_set_beside_the_server(signed_in, ada, acme):
+    provider = make_provider(acme, throttled_until=timezone.now() + timezone.timedelta(hours=1))
+    path, client = address(EmailProvider, "change", provider.pk), signed_in(ada)
+    form = {
+        "organization": acme.pk,
+        "name": "x",
+        "host": provider.host,
+        "port": 587,
+        "security": "starttls",
+        "user": "pitch",
+        **MODE,
+    }
+
+    def limits():
+        return dict(provider.limits.values_list("seconds", "amount"))
+
+    assert client.post(path, form | with_limits(("", 30, 60), ("", 9000, 86400))).status_code == 302
+    assert limits() == {60: 30, 86400: 9000}
+    provider.refresh_from_db()
+    assert (provider.max_connections, provider.throttled_until) == (2, None)
+    entry = AuditEntry.objects.get(action="email provider limits changed")
+    assert (entry.actor, entry.details) == (ada, {"limits": "30/60s, 9000/86400s"})
+    minute, day = provider.limits.order_by("seconds")
+    ProviderLimit.objects.filter(pk=minute.pk).update(spent={"7": 3})
+    assert client.post(path, form | with_limits((minute.pk, 40, 60), (day.pk, 9000, 86400, "x"))).status_code == 302
+    assert limits() == {60: 40}
+    assert provider.limits.get().spent == {"7": 3}, "what was sent lately still counts"
+    for wrong in ([("", 0, 3600)], [("", 1, 3600), ("", 2, 3600)], [("", 1, 7)]):
+        answer = client.post(path, form | with_limits((minute.pk, 40, 60), *wrong))
+        assert answer.status_code == 200
+        assert "errorlist" in answer.content.decode()
+    assert limits() == {60: 40}
+    client.post(path, form | with_limits((minute.pk, 40, 60)))
+    assert AuditEntry.objects.filter(action="email provider limits changed").count() == 2
+
+
+def test_nobody_sets_limits_of_another_organizations_server(signed_in, ada, globex):
+    provider = make_provider(globex)
+    limit = ProviderLimit.objects.create(provider=provider, amount=5, seconds=60)
+    form = {"host": provider.host, "port": 587, "security": "starttls"} | with_limits((limit.pk, 9, 60))
+    assert signed_in(ada).post(address(EmailProvider, "change", provider.pk), form).status_code == 302
+    assert provider.limits.get().amount == 5
 
 
 def test_mail_in_the_clear_is_refused(signed_in, ada, acme):
@@ -226,7 +293,13 @@ def test_the_form_says_what_a_sender_mode_needs_and_which_domains_are_not_proven
     VerifiedDomain.objects.create(organization=globex, domain="acme.test")
     client = signed_in(ada)
     page = address(EmailProvider, "change", provider.pk)
-    form = {"organization": acme.pk, "host": provider.host, "port": 587, "security": "starttls", "user": "pitch"}
+    form = {
+        "organization": acme.pk,
+        "host": provider.host,
+        "port": 587,
+        "security": "starttls",
+        "user": "pitch",
+    } | SPEED
     doubt, dkim = "is not among the verified domains", "signs it (DKIM)"
     for mode, domain, signed in (
         ("send-as", "acme.test", False),

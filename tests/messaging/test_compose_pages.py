@@ -616,6 +616,24 @@ class TestConfigureSmtp:
         settings.SMTP_ALLOW_PLAINTEXT = True
         assert self.configure(capsys, security="none")["security"] == "none"
 
+    def test_limits_and_connections_are_set_and_replaced(self, acme, capsys):
+        said = self.configure(capsys, limit=["30/minute", "10000/day"], max_connections=3)
+        assert (said["limits"], said["max_connections"]) == (["30/minute", "10000/day"], 3)
+        provider = EmailProvider.objects.get()
+        assert provider.max_connections == 3
+        assert dict(provider.limits.values_list("seconds", "amount")) == {60: 30, 86400: 10000}
+        for wrong in ("30", "30/week", "0/minute", "-1/minute", "x/minute", "30/minute/2", "²/minute"):
+            with pytest.raises(CommandError, match=r"is no limit. Write mails/span"):
+                self.configure(capsys, limit=[wrong])
+        with pytest.raises(CommandError, match="two limits for one minute"):
+            self.configure(capsys, limit=["30/minute", "40/minute"])
+        with pytest.raises(CommandError, match="64"):
+            self.configure(capsys, max_connections=65, limit=["1/hour"])
+        assert provider.limits.count() == 2, "what is refused changes nothing"
+        said = self.configure(capsys)
+        assert (said["limits"], said["max_connections"]) == ([], 4)
+        assert not provider.limits.exists()
+
     def test_what_is_missing_is_named(self, acme, capsys):
         with pytest.raises(CommandError, match="no organization “nobody”"):
             self.configure(capsys, organization="nobody")

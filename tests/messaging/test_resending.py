@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from messaging import links, tasks
-from messaging.models import Delivery, Message, Suppression
+from messaging.models import Delivery, EmailProvider, Message, Suppression, Unsubscribe
+from messaging.services import composing
 from tests.messaging.wire import send, states
 
 
@@ -135,3 +136,111 @@ def test_an_administrator_decides_about_a_doubt(signed_in, ada, alice, compose, 
     assert entry.actor == ada
     answer = signed_in(ada).post(reverse("admin:messaging_delivery_changelist"), data, follow=True)
     assert "None of these mails is in doubt." in answer.content.decode()
+
+
+def page_of(client, message):
+    return " ".join(client.get(reverse("messaging:message-detail", args=[message.code])).content.decode().split())
+
+
+def test_the_page_offers_to_try_the_refused_again_and_to_correct_each(signed_in, alice, refused):
+    client = signed_in(alice)
+    html = page_of(client, refused)
+    assert "Try the refused again (1)" in html  # the address that does not exist is not tried as it is
+    assert html.count("Correct the address") == 2
+    rows = {row.address: row for row in refused.deliveries.all()}
+    for address in ("policy@x.example", "gone@x.example"):
+        row = rows[address]
+        assert f'id="correct-{row.code}" hx-preserve' in html
+        assert reverse("messaging:delivery-readdress", args=[refused.code, row.code]) in html
+    assert "Pause</button>" not in html
+    url = reverse("messaging:delivery-readdress", args=[refused.code, rows["policy@x.example"].code])
+    client.post(url, {"address": "other@x.example"})
+    with time_machine.travel(timezone.now() + timezone.timedelta(seconds=25), tick=True):
+        html = page_of(client, refused)
+    assert "Stop the rest" in html
+    assert "Try the refused again" not in html, "its mail went elsewhere"
+    assert html.count("Correct the address") == 1
+    answer = client.post(url, {"address": "third@x.example"}, follow=True)
+    assert "This address was corrected already" in answer.content.decode()
+    assert refused.deliveries.count() == 4
+
+
+def test_an_address_that_is_skipped_because_it_is_dead_can_be_corrected_too(signed_in, alice, acme, compose, server):
+    Suppression.objects.create(organization=acme, address_key="anna@torvald.example", reason="bounce")
+    Unsubscribe.objects.create(organization=acme, address_key="no@x.example")
+    message = send(compose(to=["anna@torvald.example", "no@x.example"]))
+    assert states(message) == ["skipped", "skipped"]
+    assert page_of(signed_in(alice), message).count("Correct the address") == 1
+
+
+def test_the_page_says_that_it_is_paused_and_lets_it_go_on(signed_in, alice, compose, server):
+    server.answers = {"slow@x.example": "451 4.7.1 later"}
+    draft = compose(to=["slow@x.example"])
+    message = composing.send(draft)
+    client = signed_in(alice)
+    assert "Pause</button>" not in page_of(client, message), "there is Undo for that"
+    with time_machine.travel(timezone.now() + timezone.timedelta(seconds=25), tick=True):
+        tasks.pump()
+        assert "Pause</button>" in page_of(client, message)
+        rows = reverse("messaging:message-rows", args=[message.code])
+        before = client.get(rows)
+        client.post(reverse("messaging:message-pause", args=[message.code]))
+        html = page_of(client, message)
+        assert "<strong>Paused.</strong> One mail waits until you let it go on." in html
+        assert "Go on sending" in html
+        assert "Pause</button>" not in html
+        answer = client.get(rows, {"seen": before.content.decode().split("seen=")[1].split('"')[0]})
+        assert answer.status_code == 200, "an open page hears of it"
+        assert "Paused." in answer.content.decode()
+        client.post(reverse("messaging:message-resume", args=[message.code]))
+        assert "Paused." not in page_of(client, message)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_settings_that_are_saved_let_those_go_on_whose_sender_was_refused(
+    signed_in, alice, root, acme, globex, charlie, compose, server, provider, shared
+):
+    if shared:
+        EmailProvider.objects.filter(pk=provider.pk).update(organization=None)
+    server.refuse_sender = "550 5.7.60 not <b>permitted</b> to send as"
+    message = send(compose())
+    html = page_of(signed_in(alice), message)
+    assert "Paused: the mail server does not let you send from your address." in html
+    assert "550 5.7.60 not &lt;b&gt;permitted&lt;/b&gt; to send as" in html
+    own = composing.send(compose())
+    composing.pause(own)
+    now = timezone.now()
+    other = Message.objects.create(
+        organization=globex, sender=charlie, status="sending", send_after=now, paused_at=now, error_enum="senderRefused"
+    )
+    server.refuse_sender = ""
+    form = {"host": "127.0.0.1", "port": server.port, "security": "none", "organization": "" if shared else acme.pk}
+    form |= {"sender_mode": "send-as", "max_connections": 4, "limits-TOTAL_FORMS": 0, "limits-INITIAL_FORMS": 0}
+    path = reverse("admin:messaging_emailprovider_change", args=[provider.pk])
+    assert signed_in(root).post(path, form).status_code == 302
+    pump()
+    assert states(message) == ["accepted"]
+    message.refresh_from_db()
+    assert (message.error_enum, message.error_description) == ("", "")
+    own.refresh_from_db()
+    assert own.paused_at is not None, "what the sender holds back stays so"
+    other.refresh_from_db()
+    assert other.paused_at is not None, "that is another organization's matter"
+
+
+def test_a_correction_does_not_lift_the_senders_pause_but_one_left_from_before(signed_in, alice, compose, server):
+    server.answers = {"slow@x.example": "451 4.7.1 later", "gone@x.example": "550 5.1.1 no such user"}
+    message = send(compose(to=["slow@x.example", "gone@x.example"]))
+    client = signed_in(alice)
+    client.post(reverse("messaging:message-pause", args=[message.code]))
+    gone = message.deliveries.get(address="gone@x.example")
+    url = reverse("messaging:delivery-readdress", args=[message.code, gone.code])
+    answer = client.post(url, {"address": "here@x.example"}, follow=True)
+    assert "It goes to here@x.example when you let the message go on." in answer.content.decode()
+    message.refresh_from_db()
+    assert message.paused_at is not None
+    Message.objects.filter(pk=message.pk).update(status="completed")
+    Delivery.objects.filter(message=message, state__in=Delivery.WAITING).update(state="error")
+    client.post(reverse("messaging:message-resend", args=[message.code]))
+    message.refresh_from_db()
+    assert (message.status, message.paused_at) == ("sending", None)

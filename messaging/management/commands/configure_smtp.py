@@ -7,10 +7,29 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts.models import Organization
-from messaging.models import EmailProvider
+from messaging.models import EmailProvider, ProviderLimit
 from messaging.services import providers
+
+MAX_CONNECTIONS = EmailProvider._meta.get_field("max_connections").default
+SPANS = {span.name.lower(): span.value for span in ProviderLimit.Span}
+
+
+def read_limits(given: list[str]) -> dict[int, int]:
+    """Return limits like "30/minute" as seconds → mails. Raises CommandError."""
+    found: dict[int, int] = {}
+    for text in given:
+        amount, _slash, span = text.partition("/")
+        if span not in SPANS or not amount.isascii() or not amount.isdigit() or int(amount) < 1:
+            raise CommandError(
+                f"“{text}” is no limit. Write mails/span, the span one of {', '.join(SPANS)}: 30/minute."
+            )
+        if SPANS[span] in found:
+            raise CommandError(f"There are two limits for one {span}; give one.")
+        found[SPANS[span]] = int(amount)
+    return found
 
 
 class Command(BaseCommand):
@@ -34,6 +53,19 @@ class Command(BaseCommand):
             choices=EmailProvider.SenderMode.values,
             default=EmailProvider.SenderMode.SEND_AS.value,
             help="whose address people's mails come from; on-behalf and service need --from (docs/sending.md)",
+        )
+        parser.add_argument(
+            "--max-connections",
+            type=int,
+            default=MAX_CONNECTIONS,
+            help=f"connections at once (default {MAX_CONNECTIONS})",
+        )
+        parser.add_argument(
+            "--limit",
+            action="append",
+            default=[],
+            metavar="30/minute",
+            help="how many mails it takes in a second, minute, hour or day; may be given several times",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -59,22 +91,26 @@ class Command(BaseCommand):
                 ) from err
             if not ca_bundle:
                 raise CommandError(f"The file {options['ca_file']} is empty; it must hold certificates as PEM text.")
+        wanted = read_limits(options["limit"])
         try:
-            provider = providers.save_smtp(
-                organization,
-                host=options["host"],
-                port=options["port"],
-                security=options["security"],
-                ca_bundle=ca_bundle,
-                user=options["user"],
-                password=password,
-                from_address=options["from_address"],
-                from_name=options["from_name"],
-                reply_to_address=options["reply_to"],
-                reply_to_name=options["reply_to_name"],
-                envelope_from=options["envelope_from"],
-                sender_mode=options["sender_mode"],
-            )
+            with transaction.atomic():
+                provider = providers.save_smtp(
+                    organization,
+                    host=options["host"],
+                    port=options["port"],
+                    security=options["security"],
+                    ca_bundle=ca_bundle,
+                    user=options["user"],
+                    password=password,
+                    from_address=options["from_address"],
+                    from_name=options["from_name"],
+                    reply_to_address=options["reply_to"],
+                    reply_to_name=options["reply_to_name"],
+                    envelope_from=options["envelope_from"],
+                    sender_mode=options["sender_mode"],
+                    max_connections=options["max_connections"],
+                )
+                providers.set_limits(provider, wanted)
         except ValidationError as err:
             raise CommandError(" ".join(err.messages)) from err
         for doubt in providers.doubts(provider):
@@ -89,6 +125,10 @@ class Command(BaseCommand):
                     "security": provider.security,
                     "senderMode": provider.sender_mode,
                     "password": bool(provider.password),
+                    "max_connections": provider.max_connections,
+                    "limits": [
+                        f"{amount}/{span}" for span, seconds in SPANS.items() if (amount := wanted.get(seconds))
+                    ],
                 }
             )
         )
