@@ -1,6 +1,6 @@
 """Django's mail backend for Pitch's own mails (invitations, password resets): through the organization's provider.
 
-A mail carries its organization as `message.organization`; without one the shared provider is used.
+A mail carries its organization as `message.organization`; without one the shared provider is used. `message.provider` names one.
 """
 
 import logging
@@ -59,6 +59,9 @@ class ProviderEmailBackend(BaseEmailBackend):
 
     @staticmethod
     def _provider(message: EmailMessage) -> EmailProvider:
+        given = getattr(message, "provider", None)
+        if isinstance(given, EmailProvider):
+            return given
         organization: Any = getattr(message, "organization", None)
         if organization is not None:
             provider = providers.resolve(organization)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,6 +23,8 @@ from pitch.lib.fields import new_code
 
 RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
+# The columns of a provider that works.
+RUNNING: dict[str, Any] = {"stopped_at": None, "stopped_reason": "", "retry_at": None, "is_stop_permanent": False}
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def save_smtp(organization: Organization, *, actor: User | None = None, **values
 def save(provider: EmailProvider, *, actor: User | None = None) -> EmailProvider:
     """Check and save a provider whose columns were set; a stopped one may try again. Raises ValidationError."""
     provider.is_guarded = actor is not None and not actor.is_operator
-    provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
+    for name, value in RUNNING.items():
+        setattr(provider, name, value)
     check_security(provider)
     provider.full_clean(exclude=["organization", "password"])
     with transaction.atomic():
@@ -121,7 +125,11 @@ def stop(provider: EmailProvider, reason: ProviderStopped) -> None:
     first = provider.stopped_at or now
     wait = GIVES_UP_AFTER if reason.permanent else min(max(RETRY_AFTER, (now - first) / 2), GIVES_UP_AFTER)
     EmailProvider.objects.filter(pk=provider.pk).update(
-        stopped_at=first, stopped_reason=sentence[:500], retry_at=now + wait
+        # Pumps that ran side by side stop it one after another; it is one stop.
+        stopped_at=Coalesce("stopped_at", first),
+        stopped_reason=sentence[:500],
+        retry_at=now + wait,
+        is_stop_permanent=reason.permanent,
     )
 
 
@@ -137,7 +145,7 @@ def pause(message: Message, reason: ProviderStopped) -> None:
 def run_again(provider: EmailProvider) -> None:
     """Take the stop off a provider that has just worked."""
     if provider.stopped_at is not None:
-        EmailProvider.objects.filter(pk=provider.pk).update(stopped_at=None, stopped_reason="", retry_at=None)
+        EmailProvider.objects.filter(pk=provider.pk).update(**RUNNING)
         provider.stopped_at = None
 
 
