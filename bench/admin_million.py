@@ -1,4 +1,4 @@
-"""Seconds to open the admin's list of deliveries, its first page, the page Sending and /metrics, with 1,000,000 deliveries on SQLite.
+"""Seconds to open the list of deliveries, the first page, Sending and /metrics, with 1,000,000 deliveries on SQLite.
 
 While they are opened, a bulk of 150,000 waits, and 10,000 mails were refused yesterday.
 """

@@ -23,7 +23,7 @@ from accounts.models import Organization, User
 from accounts.services.hosts import base_url
 from messaging.models import EmailProvider, Message
 from messaging.services import providers
-from messaging.system_mail import MailNotSent
+from messaging.system_mail import MailInDoubt, MailNotSent
 from pitch.lib.queue import wake
 
 log = logging.getLogger(__name__)
@@ -172,6 +172,8 @@ def mail(
             message.provider = way  # type: ignore[attr-defined]  # not the organization's usual one: that may be what stopped
             try:
                 count += message.send()
+            except MailInDoubt:
+                break  # it may have arrived; a second one would be worse than none
             except MailNotSent as err:
                 log.warning("User %s could not be told of a stop through provider %s: %s", person.pk, way.pk, err)
             else:

@@ -167,6 +167,23 @@ def test_no_query_for_each_row(signed_in, world, root, globex):
     assert len(many) == len(few)
 
 
+@pytest.mark.skipif("sqlite" not in connection.settings_dict["ENGINE"], reason="PostgreSQL plans by its statistics")
+@pytest.mark.parametrize("who", ["root", "ada"])
+@pytest.mark.parametrize("path", [PAGE, "/admin/messaging/delivery/?state__exact=in_doubt"])
+def test_each_query_is_answered_by_a_small_index(signed_in, world, request, who, path):
+    client = signed_in(request.getfixturevalue(who))
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(path).status_code == 200
+    for query in (query["sql"] for query in asked if 'FROM "messaging_delivery"' in query["sql"]):
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN QUERY PLAN " + query.replace("%", "%%"))
+            plan = " | ".join(row[3] for row in cursor.fetchall() if "messaging_delivery" in row[3])
+        assert not re.search(
+            r"SCAN messaging_delivery(?! USING (COVERING )?INDEX delivery_(due|leased|in_doubt))", plan
+        ), plan
+        assert "messaging_delivery_organization_id" not in plan, f"{plan}: {query}"
+
+
 # ---- /metrics ----------------------------------------------------------------------------------------------------------
 def scrape(client, token=TOKEN, scheme="Bearer"):
     return client.get("/metrics", headers={"authorization": f"{scheme} {token}"})

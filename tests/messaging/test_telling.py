@@ -126,6 +126,18 @@ def test_a_refused_notice_is_not_tried_for_ever(woken, provider, shared, other, 
     assert EmailProvider.objects.get(pk=shared.pk).stopped_at is None
 
 
+def test_a_notice_in_doubt_is_not_sent_another_way(woken, provider, shared, server, other, ada, acme):
+    extra = MailServer()
+    controller = serve(extra)
+    fields = {"security": "none", "is_guarded": False, "is_default": False}
+    EmailProvider.objects.create(organization=acme, host="127.0.0.1", port=extra.port, **fields)
+    extra.hang_up_at = "dot"
+    refuse_sign_in(provider)
+    sweep(woken, times=3)
+    controller.stop()
+    assert (len(extra.mails), len(other.mails)) == (1, 0)
+
+
 def test_the_shared_servers_stop_is_for_the_operators(woken, provider, shared, server, other, ada, root):
     refuse_sign_in(shared)
     sweep(woken, times=2)
