@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from accounts.models import User
 from messaging import tasks
 from messaging.models import Delivery, EmailProvider, Message
-from messaging.services import composing, providers, telling
+from messaging.services import composing, providers
 from messaging.transports.base import ProviderStopped
+from pitch.schedules import SCHEDULES
 from tests.conftest import make_user
 from tests.fakes.mail_server import MailServer, serve
 from tests.messaging.test_system_mail import parts_of
@@ -58,7 +60,8 @@ def sweep(woken, *, times=1, after=timedelta()):
     with time_machine.travel(timezone.now() + after, tick=True):
         for _time in range(times):
             woken.clear()
-            telling.recover()
+            (schedule,) = (one for one in SCHEDULES if "tell" in one.name)
+            import_string(schedule.call)()
             for task in woken:
                 assert task == "messaging.tasks.tell"
                 tasks.tell()
@@ -86,6 +89,16 @@ def test_the_same_stop_is_told_once_however_often_it_is_tried_again(woken, provi
         with time_machine.travel(timezone.now() + timedelta(hours=hour), tick=True):
             refuse_sign_in(provider)
         sweep(woken, after=timedelta(hours=hour))
+    assert len(other.mails) == 1
+
+
+def test_pumps_that_stop_it_side_by_side_make_one_stop(woken, provider, shared, other, ada):
+    stale = EmailProvider.objects.get(pk=provider.pk)
+    refuse_sign_in(provider)
+    sweep(woken)
+    with time_machine.travel(timezone.now() + timedelta(hours=2), tick=True):
+        providers.stop(stale, ProviderStopped("The mail server refused our password.", permanent=True))
+    sweep(woken, after=timedelta(hours=2))
     assert len(other.mails) == 1
 
 
