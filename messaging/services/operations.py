@@ -18,11 +18,11 @@ from messaging import limits
 from messaging.models import Delivery, EmailProvider, Message, ProviderLimit, PumpSlot
 from messaging.services import budgets, leases, slots
 
-COUNTED = 100_000
+COUNTED = 10_000
 LISTED = 200
 GONE_SHOWN = timedelta(days=1)  # how long a pump that died is listed, unless another took its place
 REASONS_OF = timedelta(days=7)
-REASONS_READ = 10_000
+REASONS_READ = 5_000
 ENDED_BADLY = (Delivery.State.BOUNCED, Delivery.State.DROPPED, Delivery.State.ERROR)
 PRIORITIES = {"personal": 0, "bulk": 10}
 
