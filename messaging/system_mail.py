@@ -1,6 +1,6 @@
 """Django's mail backend for Pitch's own mails (invitations, password resets): through the organization's provider.
 
-A mail carries its organization as `message.organization`; without one the shared provider is used.
+A mail carries its organization as `message.organization`; without one the shared provider is used. `message.provider` names one.
 """
 
 import logging
@@ -27,17 +27,23 @@ class MailNotSent(Exception):
     """A mail of Pitch itself could not be sent; the message says why."""
 
 
+class MailInDoubt(MailNotSent):
+    """The connection broke after the mail was handed over: it may have arrived."""
+
+
 class ProviderEmailBackend(BaseEmailBackend):
     """Sends each mail to each of its recipients through the provider of its organization."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Send; returns how many mails were accepted. Raises MailNotSent unless fail_silently."""
+        """Send; returns how many mails were accepted. Raises MailNotSent or MailInDoubt unless fail_silently."""
         sent = 0
         for message in email_messages:
             try:
                 sent += self._send(message)
             except (MailNotSent, ProviderStopped, mime.BadHeader) as err:
                 log.warning("A mail of Pitch was not sent: %s", err)
+                if isinstance(err, MailInDoubt) and not self.fail_silently:
+                    raise
                 if not self.fail_silently:
                     raise MailNotSent(str(err)) from err
         return sent
@@ -53,6 +59,8 @@ class ProviderEmailBackend(BaseEmailBackend):
                 content = mime.build(replace(letter, reply_to=providers.reply_to(provider)))
                 envelope = Envelope(providers.envelope_from(provider, sender), parseaddr(recipient)[1], content)
                 result = transport.send(envelope, before_dot=lambda: None)
+                if result.outcome is Outcome.IN_DOUBT:
+                    raise MailInDoubt(result.text or result.outcome.value)
                 if result.outcome is not Outcome.ACCEPTED:
                     raise MailNotSent(result.text or result.outcome.value)
         finally:
@@ -61,6 +69,9 @@ class ProviderEmailBackend(BaseEmailBackend):
 
     @staticmethod
     def _provider(message: EmailMessage) -> EmailProvider:
+        given = getattr(message, "provider", None)
+        if isinstance(given, EmailProvider):
+            return given
         organization: Any = getattr(message, "organization", None)
         if organization is not None:
             provider = providers.resolve(organization)

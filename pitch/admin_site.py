@@ -7,9 +7,11 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
+
+from pitch.lib.outages import AWAY
 
 # App -> group of the side list, in this order; what is not named here follows in its own.
 GROUPS = ("messaging", "videos", "templates_app", "accounts")
@@ -36,6 +38,29 @@ class PitchAdminSite(AdminSite):
         if request.user.is_authenticated:
             raise Http404  # a member: there is nothing here
         return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or index)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Add the page "Sending", before the admin's own addresses, of which the last takes everything."""
+        own = [path("sending/", self.admin_view(self.sending_view), name="sending")]
+        return [*own, *super().get_urls()]
+
+    def sending_view(self, request: HttpRequest) -> TemplateResponse:
+        """Show queue, pumps, servers and what ended badly, of the own organization or, to operators, of all."""
+        from messaging.services import operations
+        from pitch import health, worker
+
+        organization = getattr(request.user, "organization", None)
+        try:
+            ages = worker.ages()
+        except AWAY:
+            ages = {}
+        context = self.each_context(request) | {
+            "title": _t("Sending"),
+            "scope": organization,
+            "found": operations.gather(organization, ages),
+            "limit": health.CLUSTER_LIMIT,
+        }
+        return TemplateResponse(request, "admin/sending.html", context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Put what is sent first, then content, then people."""

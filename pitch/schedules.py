@@ -16,6 +16,7 @@ SCHEDULES = (
     # Undo ends at a second of its own, so due rows are looked for every second (one indexed query).
     Schedule("wake the pumps", 1, "messaging.services.sending.nudge"),
     Schedule("recover lost leases", 15, "messaging.services.sending.recover"),
+    Schedule("tell administrators of stops", 15, "messaging.services.telling.recover"),
     Schedule("take up lost conversions", 15, "videos.services.transcoding.recover"),
     Schedule("take up lost password resets", 15, "accounts.services.password_resets.recover"),
     Schedule("purge abandoned uploads", 3600, "videos.services.uploads.purge"),

@@ -197,6 +197,10 @@ try:
     TIME_ZONE = env.text("PITCH_TIME_ZONE", "UTC")
     if TIME_ZONE not in zoneinfo.available_timezones():
         raise BadSetting(f"PITCH_TIME_ZONE is “{TIME_ZONE}”; it must be the name of a time zone, like Europe/Berlin.")
+    # Who may read /metrics; empty: nobody, there is no such page.
+    METRICS_TOKEN = env.text("METRICS_TOKEN")
+    if METRICS_TOKEN and (len(METRICS_TOKEN) < 16 or not METRICS_TOKEN.isascii() or " " in METRICS_TOKEN):
+        raise BadSetting("METRICS_TOKEN must have at least 16 ASCII characters and no spaces, or be empty.")
     LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
 except BadSetting as err:
     _stop(err)

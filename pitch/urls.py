@@ -5,6 +5,7 @@ from django.urls import include, path
 
 import messaging.public_urls
 import messaging.urls
+from pitch.metrics import metrics
 from pitch.patterns import patterns
 
 urlpatterns = [
@@ -16,5 +17,6 @@ urlpatterns = [
     path("", include("api.urls")),
     path("mailbox/", include("pitch.mailbox.urls")),
     path("patterns/", patterns, name="patterns"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -82,6 +82,7 @@ EXPECTED = {
     "mailbox:mail-clear": dict.fromkeys(MEMBERS, 405),
     "mailbox:mail-detail": dict.fromkeys(MEMBERS, 404),
     "mailbox:mail-html": dict.fromkeys(MEMBERS, 404),
+    "metrics": dict.fromkeys(MEMBERS, 404),  # off unless METRICS_TOKEN is set
     "patterns": PUBLIC,  # demo mode only
 }
 

@@ -90,6 +90,8 @@ class Message(models.Model):
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     canceled_at = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
+    # When administrators were last mailed about a pause they did not ask for (messaging/services/telling.py).
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
     error_enum = models.CharField(max_length=60, blank=True)
     error_description = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -120,6 +122,8 @@ class Message(models.Model):
             models.Index(name="message_by_sender", fields=["sender", "-created_at"]),
             # message/list and listGroupedBySession.
             models.Index(name="message_by_session", fields=["organization", "session", "-created_at"]),
+            # The operators' view, and telling administrators.
+            models.Index(name="message_paused", fields=["organization"], condition=models.Q(paused_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -93,6 +93,11 @@ class EmailProvider(models.Model):
     stopped_at = models.DateTimeField(_("stopped"), null=True, blank=True)
     stopped_reason = models.CharField(_("why it stopped"), max_length=500, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
+    is_stop_permanent = models.BooleanField(
+        default=False, editable=False, help_text=_("It stays stopped until a person changes the settings.")
+    )
+    # When administrators were last mailed about a stop; written before the mail goes, so that there is one for each stop.
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
     tested_at = models.DateTimeField(_("last tested"), null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from accounts.models import Organization
 from messaging.models import Delivery, EmailProvider
+from messaging.services import telling
 from videos.models import Video
 
 REFUSED = (Delivery.State.BOUNCED, Delivery.State.DROPPED, Delivery.State.ERROR)
@@ -57,7 +58,13 @@ def numbers(organization: Organization | None) -> Numbers:
 
 def findings(organization: Organization | None) -> list[Finding]:
     """Return what needs attention, worst first; one "good" line when nothing does."""
-    found = [*_stopped(organization), *_missing(organization), *_undecided(organization), *_failed_videos(organization)]
+    found = [
+        *_stopped(organization),
+        *_refused_senders(organization),
+        *_missing(organization),
+        *_undecided(organization),
+        *_failed_videos(organization),
+    ]
     return found or [Finding("good", _("Everything that was sent went its way."))]
 
 
@@ -73,6 +80,16 @@ def _stopped(organization: Organization | None) -> list[Finding]:
         )
         for row in rows.order_by("stopped_at")[:10]
     ]
+
+
+def _refused_senders(organization: Organization | None) -> list[Finding]:
+    count = telling.refused_messages(organization).count()
+    text = ngettext(
+        "%d message is paused: the mail server refuses its sender.",
+        "%d messages are paused: the mail server refuses their senders.",
+        count,
+    )
+    return [Finding("stopped", text % count, telling.paused_path())] if count else []
 
 
 def _missing(organization: Organization | None) -> list[Finding]:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -33,6 +34,8 @@ RETRY_AFTER = timedelta(seconds=30)
 GIVES_UP_AFTER = timedelta(minutes=15)
 # Somebody waits for the answer; a mail server that needs longer can still send.
 TEST_TIMEOUTS = Timeouts(connect=10, greeting=15, reply=30, data=30, block=30, dot=60)
+# The columns of a provider that works.
+RUNNING: dict[str, Any] = {"stopped_at": None, "stopped_reason": "", "retry_at": None, "is_stop_permanent": False}
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ def save(provider: EmailProvider, *, actor: User | None = None, session: Session
     What stood still for the old settings may try again: the provider itself, and messages whose sender it refused.
     """
     provider.is_guarded = is_guarded(provider, actor, session)
-    provider.stopped_at, provider.stopped_reason, provider.retry_at = None, "", None
+    for name, value in RUNNING.items():
+        setattr(provider, name, value)
     check(provider, actor=actor, session=session)
     provider.full_clean(exclude=["organization", "password"])
     with transaction.atomic():
@@ -230,7 +234,11 @@ def stop(provider: EmailProvider, reason: ProviderStopped) -> None:
     first = provider.stopped_at or now
     wait = GIVES_UP_AFTER if reason.permanent else min(max(RETRY_AFTER, (now - first) / 2), GIVES_UP_AFTER)
     EmailProvider.objects.filter(pk=provider.pk).update(
-        stopped_at=first, stopped_reason=sentence[:500], retry_at=now + wait
+        # Pumps that ran side by side stop it one after another; it is one stop.
+        stopped_at=Coalesce("stopped_at", first),
+        stopped_reason=sentence[:500],
+        retry_at=now + wait,
+        is_stop_permanent=reason.permanent,
     )
 
 
@@ -264,7 +272,7 @@ def resume(rows: QuerySet[Message]) -> int:
 def run_again(provider: EmailProvider) -> None:
     """Take the stop off a provider that has just worked."""
     if provider.stopped_at is not None:
-        EmailProvider.objects.filter(pk=provider.pk).update(stopped_at=None, stopped_reason="", retry_at=None)
+        EmailProvider.objects.filter(pk=provider.pk).update(**RUNNING)
         provider.stopped_at = None
 
 

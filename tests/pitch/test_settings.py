@@ -72,6 +72,7 @@ def test_production_starts_without_a_warning(start):
         ("PITCH_LANGUAGE", "klingon"),
         ("PITCH_TIME_ZONE", "Mars/Base"),
         ("LOG_LEVEL", "LOUD"),
+        ("METRICS_TOKEN", "short"),
     ],
 )
 def test_a_bad_value_stops_the_start_with_a_sentence(start, name, value):
