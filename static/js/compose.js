@@ -21,6 +21,7 @@ let saving = null;
 let timer = null;
 let wait = 2000;
 let refused = "";
+let sent = false;
 
 const isTaken = (key) => Object.values(fields).some((field) => field.has(key));
 for (const kind of ["to", "bcc"]) {
@@ -63,7 +64,7 @@ async function saveOnce() {
     dirty = true;
     status.textContent = words.offline;
     schedule((wait = Math.min(wait * 2, 30_000)));
-    return;
+    return false;
   }
   wait = 2000;
   if (answer.ok) {
@@ -83,15 +84,18 @@ async function saveOnce() {
     status.textContent = answer.body?.error ?? words.failed;
     if (refused !== status.textContent) toast((refused = status.textContent)); // not again with every letter
   }
+  return answer.ok;
 }
 
-/** Save now; resolves when nothing is left to save. Two saves never overlap: each needs the version of the one before. */
+/** Save now; resolves to whether all is saved. Two saves never overlap: each needs the version of the one before. */
 async function save() {
   clearTimeout(timer);
-  while (saving) await saving;
-  if (!dirty) return;
-  saving = saveOnce().finally(() => (saving = null));
-  await saving;
+  for (;;) {
+    if (sent) return true; // what is in the row is being sent: nothing may change it any more
+    if (saving) await saving;
+    else if (!dirty) return true;
+    else if (!(await (saving = saveOnce().finally(() => (saving = null))))) return false;
+  }
 }
 
 function schedule(after = SAVE_AFTER) {
@@ -224,8 +228,7 @@ async function watchTest(url, started) {
 test.addEventListener("click", async () => {
   test.disabled = true;
   try {
-    await save();
-    if (dirty) throw new Error("not saved");
+    if (!(await save())) throw new Error("not saved");
     const { body } = await postJson(test.dataset.testUrl, {});
     const started = toast(body?.said ?? body?.error ?? words.failed);
     if (body?.state_url) watchTest(body.state_url, started);
@@ -237,14 +240,15 @@ test.addEventListener("click", async () => {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (sent) return;
   const byHand = event.submitter?.name === "by_hand";
   for (const field of Object.values(fields)) {
     await field.finish();
     if (field.input.value.trim()) return field.input.focus(), toast(words.failed); // it could not be read: nobody is left out silently
   }
   dirty = true;
-  await save();
-  if (dirty) return; // not saved: the status says why, and nothing is sent
+  if (!(await save()) || sent) return; // not saved: the status says why, and nothing is sent
+  sent = true;
   // What is in the row is what is sent: the form itself carries nothing but the wish.
   const wish = document.createElement("form");
   wish.method = "post";
@@ -256,6 +260,9 @@ form.addEventListener("submit", async (event) => {
   document.body.append(wish);
   wish.submit();
 });
+
+// Back by the browser's button: the page may save and send again.
+addEventListener("pageshow", (event) => event.persisted && (sent = false));
 
 drawPeople();
 refreshPreview();

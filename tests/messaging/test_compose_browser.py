@@ -214,6 +214,26 @@ def test_send_waits_for_every_list_that_is_being_read(compose, draft):
     assert set(draft.deliveries.values_list("address", flat=True)) == {"anna@torvald.example", "ben@x.example"}
 
 
+def test_send_takes_what_changes_while_it_saves_and_goes_out_once(compose, draft):
+    """A letter typed, or a video that gets ready, while Send saves: both are sent, and Send is not forgotten."""
+    to, held = box(compose, "To"), []
+    to.fill("anna@torvald.example")
+    to.press("Enter")
+    expect(compose.locator("[data-status]")).to_contain_text("Draft saved")
+    compose.route("**/draft", lambda route: held.append(route) if not held else route.continue_())
+    subject = compose.get_by_role("textbox", name="Subject")
+    subject.fill("Hello")
+    send = compose.get_by_role("button", name="Send", exact=True)
+    with compose.expect_request("**/draft"):
+        send.click()
+    send.click()
+    subject.fill("Hello again")
+    held[0].continue_()
+    compose.wait_for_url(f"**/messages/{draft.code}/")
+    draft.refresh_from_db()
+    assert (draft.status, draft.subject, draft.deliveries.count()) == ("sending", "Hello again", 1)
+
+
 def test_a_tab_that_is_behind_is_told_and_sends_nothing(compose, draft, alice):
     save(draft, subject="Other tab")
     compose.get_by_role("textbox", name="Subject").fill("This tab")
