@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'deferred'])), fields=['provider', 'organization', 'priority', 'next_at', 'id'], name='delivery_due_by_provider'),
+            index=models.Index(condition=models.Q(('state__in', ['queued', 'deferred'])), fields=['provider', 'organization', 'priority', 'next_at', 'position', 'id'], name='delivery_due_by_provider'),
         ),
         migrations.AddIndex(
             model_name='delivery',

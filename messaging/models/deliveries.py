@@ -127,7 +127,7 @@ class Delivery(models.Model):
             # A pump's claim: one provider's rows, one organization's after another's.
             models.Index(
                 name="delivery_due_by_provider",
-                fields=["provider", "organization", "priority", "next_at", "id"],
+                fields=["provider", "organization", "priority", "next_at", "position", "id"],
                 condition=models.Q(state__in=["queued", "deferred"]),
             ),
             # Recovery: whose leases ran out or whose holder died.
