@@ -78,9 +78,13 @@ def page_of(column, page, *args):
 
 def form_of(client, column, row, **changes):
     """Return what a browser would post from the row's page, with some fields changed."""
-    form = client.get(page_of(column, "change", row.pk)).context["adminform"].form
+    context = client.get(page_of(column, "change", row.pk)).context
+    form = context["adminform"].form
     values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
-    return {name: value for name, value in {**values, **changes}.items() if value not in (None, False, "")}
+    for inline in context["inline_admin_formsets"]:
+        managing = inline.formset.management_form
+        values |= {managing.add_prefix(name): managing.initial[name] for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
+    return {name: value for name, value in {**values, **changes}.items() if value is not None and value is not False and value != ""}
 
 
 def test_every_column_is_known():
