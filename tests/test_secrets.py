@@ -84,7 +84,11 @@ def form_of(client, column, row, **changes):
     for inline in context["inline_admin_formsets"]:
         managing = inline.formset.management_form
         values |= {managing.add_prefix(name): managing.initial[name] for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
-    return {name: value for name, value in {**values, **changes}.items() if value is not None and value is not False and value != ""}
+    return {
+        name: value
+        for name, value in {**values, **changes}.items()
+        if value is not None and value is not False and value != ""
+    }
 
 
 def test_every_column_is_known():

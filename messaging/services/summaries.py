@@ -29,6 +29,7 @@ class Summary:
     visited: int = 0
     watched: int = 0
     names: tuple[str, ...] = ()
+    is_paused: bool = False
 
     @property
     def out(self) -> int:
@@ -55,6 +56,8 @@ class Summary:
     @property
     def state(self) -> tuple[str, str]:
         """The one state worth showing in a list: (state for the pill, words)."""
+        if self.waiting and self.is_paused:
+            return "queued", _("Paused, %(out)d of %(total)d") % {"out": self.out, "total": self.total}
         if self.waiting:
             return "sending", _("Sending, %(out)d of %(total)d") % {"out": self.out, "total": self.total}
         if self.in_doubt:
@@ -72,7 +75,9 @@ class Summary:
 
 def summarize(messages: Iterable[Message]) -> dict[int, Summary]:
     """Return a summary for each message (by primary key) in two queries."""
+    messages = list(messages)
     keys = [message.pk for message in messages]
+    paused = {message.pk for message in messages if message.paused_at is not None}
     counts = (
         Delivery.objects.filter(message_id__in=keys)
         .values("message_id")
@@ -96,7 +101,7 @@ def summarize(messages: Iterable[Message]) -> dict[int, Summary]:
     for row in counts:
         numbers: Any = {name: value for name, value in row.items() if name != "message_id"}
         key = row["message_id"]
-        found[key] = Summary(**numbers, names=tuple(names.get(key, ())))
+        found[key] = Summary(**numbers, names=tuple(names.get(key, ())), is_paused=key in paused)
     return found
 
 

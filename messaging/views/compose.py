@@ -25,6 +25,7 @@ from messaging.services import composing, drafts, preflight, providers, recipien
 from messaging.services.drafts import DraftFields
 from messaging.services.preflight import Preflight
 from messaging.services.recipients import ParsedAddress
+from messaging.words import compose_words
 from pitch.lib import limiter
 from templates_app.services import signatures
 from videos.services import library
@@ -120,6 +121,7 @@ def edit_page(request: HttpRequest, message: Message, problems: list[str]) -> Ht
     signature = signatures.default_for(user)
     ready, sentence = preflight_of(message)
     context = {
+        "words": compose_words(),
         "ready": ready,
         "preflight": sentence,
         "message": message,

@@ -31,7 +31,7 @@ PILLS: dict[str, tuple[str, str, str | Promise]] = {
     "accepted": ("accepted", "check", gettext_lazy("Accepted by the mail server")),
     "delivered": ("delivered", "check", gettext_lazy("Delivered")),
     "bounced": ("bounced", "x", gettext_lazy("Bounced")),
-    "dropped": ("dropped", "ban", gettext_lazy("Skipped")),
+    "dropped": ("bounced", "ban", gettext_lazy("Refused")),
     "error": ("bounced", "alert", gettext_lazy("Failed")),
     "skipped": ("dropped", "ban", gettext_lazy("Skipped")),
     "canceled": ("dropped", "ban", gettext_lazy("Canceled")),

@@ -93,6 +93,7 @@ def test_the_sender_pauses_and_goes_on(signed_in, alice, compose, server):
     server.answers = {}
     client = signed_in(alice)
     client.post(reverse("messaging:message-pause", args=[message.code]))
+    assert "Paused, 0 of 1" in client.get(reverse("messaging:message-list")).content.decode()
     with time_machine.travel(timezone.now() + timezone.timedelta(hours=1), tick=True):
         tasks.pump()
         assert states(message) == ["deferred"]
