@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db import connection
 from django.test import override_settings
-from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone
 
+from bench._database import scratch
 from bench._sink import Sink
 
 MAILS = 1500
@@ -87,15 +87,13 @@ def run() -> dict[str, dict[str, Any]]:
     """Measure; see the module's docstring."""
     processor = min(os.sched_getaffinity(0))
     allowed = os.sched_getaffinity(0)
-    databases = setup_databases(verbosity=0, interactive=False)
     os.sched_setaffinity(0, {processor})
     try:
-        with override_settings(SMTP_ALLOW_PLAINTEXT=True), Sink(processor) as sink:
+        with scratch(), override_settings(SMTP_ALLOW_PLAINTEXT=True), Sink(processor) as sink:
             provider = make_provider(sink.port)
             pairs = [(send_raw(sink.port, MAILS), send_pumped(provider, MAILS)) for _round in range(ROUNDS)]
     finally:
         os.sched_setaffinity(0, allowed)
-        teardown_databases(databases, verbosity=0)
     ratio = statistics.median(pumped / raw for raw, pumped in pairs)
     raw, pumped = (statistics.median(column) for column in zip(*pairs, strict=True))
     must, aim = (0.65, 1.3) if connection.vendor == "postgresql" else (0.75, 1.5)

@@ -149,6 +149,7 @@ try:
     }
 
     # ---- Mail -----------------------------------------------------------------------------------------------------
+    SENDING_IS_STRICT = env.choice("SENDING_DURABILITY", ("normal", "strict"), "normal") == "strict"
     SMTP_ALLOW_PLAINTEXT = env.boolean("SMTP_ALLOW_PLAINTEXT")
     try:
         SMTP_ALLOWED_NETWORKS = [ipaddress.ip_network(n) for n in env.items("SMTP_ALLOWED_NETWORKS")]

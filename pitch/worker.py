@@ -35,6 +35,11 @@ def trim() -> None:
     Task.objects.filter(stopped__lt=timezone.now() - RECORDS_KEPT).delete()
 
 
+def forget() -> None:
+    """Take back what the last run said of itself: it must not speak for the next one."""
+    cache.delete_many([HEARTBEAT_KEY, *map(cluster_key, clusters.NAMES)])
+
+
 def ages() -> dict[str, float | None]:
     """Return how many seconds ago the worker's parent was alive and each cluster was found well; None for never."""
     now = time.time()
@@ -58,7 +63,7 @@ class Worker:
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         signal.signal(signal.SIGINT, self._ask_to_stop)
         clusters.forget()
-        self._guarded("forgetting the last run", self._forget)
+        self._guarded("forgetting the last run", forget)
         try:
             while not self.stopping:
                 for cluster in self.clusters:
@@ -78,15 +83,13 @@ class Worker:
     def _ask_to_stop(self, number: int, frame: object) -> None:
         self.stopping = True
 
-    @staticmethod
-    def _forget() -> None:
-        cache.delete_many([cluster_key(name) for name in clusters.NAMES])
-
     def _tick(self) -> None:
         now = self.clock()
         if now >= self.heartbeat_due:
             self._guarded("heartbeat", self._beat)
-            self.heartbeat_due = now + HEARTBEAT_EVERY
+            # While something is not well somebody may wait to hear that it is.
+            is_well = all(cluster.is_well() for cluster in self.clusters)
+            self.heartbeat_due = now + (HEARTBEAT_EVERY if is_well else 0.5)
         for schedule, due in self.due.items():
             if now >= due:
                 self._guarded(schedule.name, import_string(schedule.call))

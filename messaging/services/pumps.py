@@ -9,9 +9,11 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
@@ -68,6 +70,7 @@ class Pump:
         self.touched: set[int] = set()  # messages whose rows ended, not yet looked at for completion
         self.served: list[int] = []  # organizations, the one served longest ago first
         self.count = 0
+        self.has_marks = False  # the journal holds something
         self.look_due = 0.0
         self.has_lanes = self.has_limits = True
         self.against: dict[int, tuple[str, str]] = {}
@@ -111,9 +114,8 @@ class Pump:
         with transaction.atomic():
             self.write()
             going = claims.put_in_flight(wanted, self.lease)
-        stopped = [row for row in wanted if row not in going]
-        if stopped:
-            results.release(stopped, self.lease)
+        if len(going) < len(wanted):
+            results.release([row for row in wanted if row not in going], self.lease)
         if self.has_limits:
             budgets.give_back(self.provider, budget - len(going))
         # Nothing may go of what was claimed: there may be more behind it.
@@ -182,6 +184,7 @@ class Pump:
         def before_dot() -> None:
             if not self.slot.is_held():
                 raise SlotLost
+            self.has_marks = True
             self.journal.dot(row.pk)
 
         return transport.send(envelope, before_dot, None if last else following)
@@ -218,6 +221,7 @@ class Pump:
     # ---- Writing down --------------------------------------------------------------------------------------------------
     def note(self, row: Delivery, result: Result) -> None:
         """Put a result into the journal; the database gets it with the next window."""
+        self.has_marks = True
         self.journal.reply(row.pk, result)
         self.answered.append((row, result))
         self.count += 1
@@ -231,10 +235,13 @@ class Pump:
             self.answered.clear()
 
     def flush(self) -> None:
-        """Commit what was answered; then the journal has nothing to tell that the database does not know."""
-        with transaction.atomic():
-            self.write()
-        self.journal.clear()
+        """Commit what was answered, on disk; then the journal has nothing to tell that the database does not know."""
+        if self.has_marks:
+            with transaction.atomic(), durably():
+                self.write()
+                self.slot.renew()  # something is written in any case: this commit takes those before it to disk
+            self.journal.clear()
+            self.has_marks = False
         results.complete(self.touched)
         self.touched.clear()
 
@@ -270,8 +277,38 @@ def run(provider: EmailProvider, *, render: Render = render, seconds: float = li
 
 def run_slot(provider: EmailProvider, slot: Slot, render: Render, seconds: float) -> int:
     """Run one pump over a slot and give the slot back."""
-    with slot:
+    with slot, lazily():
         return Pump(provider, slot, seconds=seconds, render=render).run()
+
+
+@contextmanager
+def lazily() -> Iterator[None]:
+    """Let this connection's commits come back before they are on disk, where that is a choice (PostgreSQL).
+
+    The journal knows what a killed process did, and a commit that is on disk comes before it is emptied. What a power failure
+    takes with it, on both machines at once, is what SENDING_DURABILITY=strict is for.
+    """
+    is_lazy = connection.vendor == "postgresql" and not settings.SENDING_IS_STRICT
+    if is_lazy:
+        _execute("SET synchronous_commit TO OFF")
+    try:
+        yield
+    finally:
+        if is_lazy and connection.is_usable():
+            _execute("RESET synchronous_commit")
+
+
+@contextmanager
+def durably() -> Iterator[None]:
+    """Have the commit of this transaction on disk before it comes back."""
+    if connection.vendor == "postgresql":
+        _execute("SET LOCAL synchronous_commit TO ON")
+    yield
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 def more_slots(provider: EmailProvider) -> list[Slot]:

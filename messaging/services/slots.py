@@ -35,20 +35,25 @@ class Slot(threading.Thread):
 
     def run(self) -> None:
         """Renew until released."""
-        while not self.over.wait(limits.SLOT_RENEWED_EVERY):
-            begun = self.clock()
-            try:
-                renewed = PumpSlot.objects.filter(pk=self.row.pk, holder=self.lease).update(
-                    until=timezone.now() + limits.SLOT
-                )
-            except AWAY:
-                log.exception("The slot %s could not be renewed.", self.row)
-                continue
-            if not renewed:
-                self.deadline = begun
-                return
-            self.deadline = begun + limits.SLOT.total_seconds() - limits.SLOT_MARGIN
-        connection.close()
+        try:
+            while not self.over.wait(limits.SLOT_RENEWED_EVERY):
+                begun = self.clock()
+                try:
+                    renewed = self.renew()
+                except AWAY:
+                    log.exception("The slot %s could not be renewed.", self.row)
+                    continue
+                if not renewed:
+                    self.deadline = begun
+                    return
+                self.deadline = begun + limits.SLOT.total_seconds() - limits.SLOT_MARGIN
+        finally:
+            connection.close()
+
+    def renew(self) -> bool:
+        """Hold the slot for another while; False if it is somebody else's by now."""
+        mine = PumpSlot.objects.filter(pk=self.row.pk, holder=self.lease)
+        return bool(mine.update(until=timezone.now() + limits.SLOT))
 
     def __enter__(self) -> "Slot":
         self.start()

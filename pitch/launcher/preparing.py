@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import DatabaseError, OperationalError, connection
 
+from pitch.lib.outages import AWAY
 from videos import ffmpeg
 
 _held: list[IO[str]] = []
@@ -80,6 +81,7 @@ def prepare() -> str:
         raise Refusal(
             f"the tables could not be brought up to date: {err} The user of DATABASE_URL must own them. Nothing was started."
         ) from err
+    forget_last_run()
     collect_assets()
     password = ""
     if settings.DEMO:
@@ -108,6 +110,16 @@ def check_ffmpeg() -> None:
         raise Refusal(f"ffmpeg does not start: {err}. Set FFMPEG to one that does.") from err
     if done.returncode or not done.stdout.startswith("ffmpeg version"):
         raise Refusal(f"{program} is no ffmpeg that works. Set FFMPEG to one, or leave it empty for the one of Pitch.")
+
+
+def forget_last_run() -> None:
+    """Take back the last run's signs of life, or the ready line would come by them."""
+    from pitch import worker  # knows the settings, which a bad value keeps from being read until `prepare` has said so
+
+    try:
+        worker.forget()
+    except AWAY as err:
+        raise Refusal(f"the broker of REDIS_URL does not answer: {err}") from err
 
 
 def collect_assets() -> None:

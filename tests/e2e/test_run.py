@@ -16,6 +16,7 @@ import requests
 from aiosmtpd.controller import Controller
 from cryptography.fernet import Fernet
 
+from pitch import clusters
 from tests.e2e.proxy import Proxy
 from tests.e2e.running import ROOT, RunningPitch, free_port, wait_until
 from tests.e2e.test_worker_killed import Counting, send_to
@@ -89,6 +90,8 @@ def test_up_restart_down_and_up_again(tmp_path):
     again = RunningPitch(tmp_path).start(30)
     try:
         assert again.password == password
+        # Ready by its own work, not by what the last run said a moment ago.
+        assert len(list((tmp_path / "signs").glob("*/*/done"))) == len(clusters.NAMES)
         # The launcher itself killed: nothing of it works on.
         os.kill(again.process.pid, signal.SIGKILL)
         again.process.wait(10)
