@@ -1,5 +1,6 @@
 """A whole Pitch, started as a newcomer would start it: `./run` with a data folder and ports of its own."""
 
+import atexit
 import json
 import os
 import re
@@ -46,6 +47,7 @@ class Servers:
     def __init__(self, environment: dict[str, str]) -> None:
         self.admin = environment.get("DATABASE_URL", "")
         self.name = self.broker = ""
+        atexit.register(self.give_back)  # whatever a test forgets, or fails before
         if self.admin.startswith("postgres"):
             self.name = f"pitch_e2e_{secrets.token_hex(6)}"
             self.execute(f'CREATE DATABASE "{self.name}"')
@@ -58,7 +60,7 @@ class Servers:
         """Return the address of a Redis database that was empty and is ours now: nobody else's data is ever flushed."""
         for number in range(1, 16):
             with redis.Redis.from_url(f"{server}/{number}") as connection:
-                if not connection.set(TAKEN, 1, nx=True):
+                if not connection.set(TAKEN, 1, nx=True, ex=3600):  # a run that was killed gives it back, too
                     continue
                 if connection.dbsize() == 1:
                     return f"{server}/{number}"

@@ -104,9 +104,12 @@ def test_up_restart_down_and_up_again(tmp_path):
 def refuse(tmp_path, **settings):
     """Start with bad settings; returns what was said."""
     running = RunningPitch(tmp_path, **settings)
-    done = subprocess.run(
-        [ROOT / "run"], env=running.environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    try:
+        done = subprocess.run(
+            [ROOT / "run"], env=running.environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        running.servers.give_back()
     assert done.returncode not in (0, None)
     assert "Traceback" not in done.stderr
     return done.stderr
