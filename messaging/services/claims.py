@@ -15,7 +15,7 @@ from messaging.services import providers, suppressions
 
 # What a pump reads of a row: a delivery has many columns, and a bulk has many rows.
 COLUMNS = (
-    "organization_id", "message_id", "code", "kind", "name", "address", "address_key", "state", "lane", "priority",
+    "organization_id", "message_id", "code", "kind", "name", "address", "address_key", "state", "lane", "priority", "position",
     "provider_id", "attempts", "next_at", "lease", "in_flight_at", "internet_message_id", "date",
 )  # fmt: skip
 
@@ -104,16 +104,39 @@ def claim_lanes(provider: EmailProvider, lease: str, wanted: int) -> list[Delive
     return load(claimed)
 
 
+CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT delivery.id AS due_id
+    FROM messaging_delivery AS delivery JOIN messaging_message AS message ON message.id = delivery.message_id
+    WHERE delivery.provider_id = %s AND delivery.organization_id = %s
+        AND delivery.state IN ('queued', 'deferred') AND delivery.lane = '' AND delivery.next_at <= %s
+        AND message.status = 'sending' AND message.paused_at IS NULL AND message.canceled_at IS NULL
+        AND (message.send_after IS NULL OR message.send_after <= %s)
+    ORDER BY delivery.priority, delivery.next_at, delivery.position, delivery.id
+    LIMIT %s {lock}
+)
+UPDATE messaging_delivery
+SET state = 'leased', lease = %s, lease_until = %s, in_flight_at = NULL, updated_at = %s
+FROM due WHERE id = due_id AND state IN ('queued', 'deferred')
+RETURNING {columns}
+"""
+
+
 def claim_batch(provider: EmailProvider, lease: str, wanted: int, organization_id: int) -> list[Delivery]:
-    """Lease up to `wanted` rows without a lane of one organization, in one transaction."""
+    """Lease up to `wanted` rows without a lane of one organization, most urgent first; their messages are not read yet.
+
+    By one statement that finds, locks and gives them back: three of them took longer than sending the mails.
+    """
+    now = timezone.now()
+    statement = CLAIM.format(
+        lock="FOR UPDATE OF delivery SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else "",
+        columns=", ".join(["id", *COLUMNS]),
+    )
+    moments = [connection.ops.adapt_datetimefield_value(moment) for moment in (now, now + limits.LEASE)]
+    values = [provider.pk, organization_id, moments[0], moments[0], wanted, lease, moments[1], moments[0]]
     with transaction.atomic():
-        rows = due().filter(provider=provider, organization_id=organization_id, lane="")
-        if connection.features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True, of=("self",))
-        found = list(rows.values_list("pk", flat=True)[:wanted])
-        if found:
-            lock(found, lease)
-    return load(found)
+        rows = list(Delivery.objects.raw(statement, values))
+    return sorted(rows, key=lambda row: (row.priority, row.next_at, row.position, row.pk))
 
 
 def organizations_waiting(provider: EmailProvider) -> list[int]:
@@ -138,16 +161,27 @@ def lock(pks: Sequence[int], lease: str) -> int:
 
 
 def load(pks: Collection[int]) -> list[Delivery]:
-    """Return rows in the order of `pks`, each with its message, whose relations are read once for all of them."""
+    """Return rows in the order of `pks`, each with its message."""
     if not pks:
         return []
     rows = {row.pk: row for row in Delivery.objects.filter(pk__in=pks).only(*COLUMNS)}
-    wanted = {row.message_id for row in rows.values()}
-    messages = Message.objects.select_related("organization", "sender", "video").in_bulk(wanted)
-    for row in rows.values():
-        row.message = messages[row.message_id]
-        row.organization = row.message.organization
+    attach(rows.values(), {})
     return [rows[pk] for pk in pks if pk in rows]
+
+
+def attach(rows: Collection[Delivery], known: dict[int, Message]) -> None:
+    """Give rows their messages, whose relations are read once for all of them and kept in `known`.
+
+    A message that is being sent does not change any more, apart from what the statements here ask the database for each time.
+    """
+    wanted = {row.message_id for row in rows} - known.keys()
+    if wanted:
+        known.update(Message.objects.select_related("organization", "sender", "video").in_bulk(wanted))
+    to_message, to_organization = Delivery._meta.get_field("message"), Delivery._meta.get_field("organization")
+    for row in rows:
+        message = known[row.message_id]
+        to_message.set_cached_value(row, message)
+        to_organization.set_cached_value(row, message.organization)
 
 
 PUT_IN_FLIGHT = """
@@ -169,8 +203,9 @@ def put_in_flight(rows: Sequence[Delivery], lease: str) -> list[Delivery]:
     moment = connection.ops.adapt_datetimefield_value(now)
     messages = {row.message_id for row in rows}
     statement = PUT_IN_FLIGHT.format(places=_places(rows), messages=_places(messages))
+    values = [moment, *(row.pk for row in rows), lease, *messages, moment]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [moment, *(row.pk for row in rows), lease, *messages, moment])
+        cursor.execute(statement, values)
         if cursor.rowcount == len(rows):
             return list(rows)
     mine = Delivery.objects.filter(pk__in=[row.pk for row in rows], lease=lease, in_flight_at=now)

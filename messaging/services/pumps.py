@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from messaging import limits, mime
-from messaging.models import Delivery, EmailProvider, ProviderLimit
+from messaging.models import Delivery, EmailProvider, Message, ProviderLimit
 from messaging.services import budgets, claims, providers, rendering, results, slots
 from messaging.services.journals import Journal
 from messaging.services.slots import Slot
@@ -67,6 +67,7 @@ class Pump:
         self.connected_at = 0.0
         self.held: deque[Delivery] = deque()  # bulk rows that are leased and not yet in flight
         self.answered: list[tuple[Delivery, Result]] = []  # in the journal, not yet in the database
+        self.messages: dict[int, Message] = {}  # read once in a run
         self.touched: set[int] = set()  # messages whose rows ended, not yet looked at for completion
         self.served: list[int] = []  # organizations, the one served longest ago first
         self.count = 0
@@ -137,7 +138,9 @@ class Pump:
             # Several wait: smaller bites, so that everybody's turn comes soon.
             bite = limits.BATCH if len(waiting) == 1 else limits.WINDOW
             self.flush()
-            self.held.extend(claims.claim_batch(self.provider, self.lease, bite, organization_id))
+            claimed = claims.claim_batch(self.provider, self.lease, bite, organization_id)
+            claims.attach(claimed, self.messages)
+            self.held.extend(claimed)
             self.against = claims.obstacles(self.held)
             self.claimed_at = self.clock()
             if self.held:

@@ -71,9 +71,9 @@ ACCEPT = """
 WITH answer(id, code, text) AS (VALUES {rows})
 UPDATE messaging_delivery
 SET state = 'accepted', lease = '', lease_until = NULL, attempts = attempts + 1, error_description = '', error_enum = '',
-    reply_code = CAST(answer.code AS integer), reply_text = answer.text, accepted_at = %s, finished_at = %s, updated_at = %s
+    reply_code = answer.code, reply_text = answer.text, accepted_at = %s, finished_at = %s, updated_at = %s
 FROM answer
-WHERE messaging_delivery.id = CAST(answer.id AS bigint) AND lease = %s AND state = 'leased'
+WHERE messaging_delivery.id = answer.id AND lease = %s AND state = 'leased'
 """
 
 
@@ -94,7 +94,7 @@ def write(answered: Sequence[tuple[Delivery, Result]]) -> set[int]:
     moment = connection.ops.adapt_datetimefield_value(now)
     for lease, pairs in accepted.items():
         values = [value for row, result in pairs for value in (row.pk, result.code, result.text[:500])]
-        places = ", ".join(["(%s, %s, %s)"] * len(pairs))
+        places = ", ".join(["(CAST(%s AS bigint), CAST(%s AS integer), CAST(%s AS text))"] * len(pairs))
         with connection.cursor() as cursor:
             cursor.execute(ACCEPT.format(rows=places), [*values, moment, moment, moment, lease])
         ended |= {row.message_id for row, _result in pairs}
