@@ -17,15 +17,14 @@ from django.utils.formats import number_format
 from accounts.models import Organization
 from messaging import limits
 from messaging.models import Delivery, EmailProvider, Message, ProviderLimit, PumpSlot
-from messaging.services import budgets, leases, slots
+from messaging.services import budgets, claims, leases, slots
 
 COUNTED = 10_000
 LISTED = 200
 GONE_SHOWN = timedelta(days=1)  # how long a pump that died is listed, unless another took its place
 REASONS_OF = timedelta(days=7)
 REASONS_READ = 5_000
-# The partial indexes' conditions, word for word: with parameters SQLite cannot tell that they are meant, and reads on.
-WAITS = RawSQL("messaging_delivery.state IN ('queued', 'deferred')", (), BooleanField())
+# The partial index's condition, word for word, as claims.WAITS is: with parameters SQLite cannot tell that it is meant.
 ENDED_BADLY = RawSQL("messaging_delivery.state IN ('bounced', 'dropped', 'error')", (), BooleanField())
 PRIORITIES = {"personal": 0, "bulk": 10}
 
@@ -180,7 +179,7 @@ def _rows(organization: Organization | None) -> QuerySet[Delivery]:
 def _queue(organization: Organization | None, now: datetime) -> Queue:
     rows = _rows(organization).order_by()
     paused = Message.objects.filter(paused_at__isnull=False, status=Message.Status.SENDING)
-    waiting = Delivery.objects.filter(WAITS)
+    waiting = Delivery.objects.filter(claims.WAITS)
     doubts = Delivery.objects.filter(state=Delivery.State.IN_DOUBT, organization_id__gt=0)
     if organization is not None:
         paused = paused.filter(organization=organization)
